@@ -1,0 +1,9 @@
+"""The gRPC engine on trio: a server that carries purerpc services, and a channel for purerpc stubs."""
+
+from ride_trio.rpc.call import Call
+from ride_trio.rpc.channel import Channel
+from ride_trio.rpc.client_call import ClientCall
+from ride_trio.rpc.server import Server, ServerStatistics
+from ride_trio.wire import Limits
+
+__all__ = ["Call", "Channel", "ClientCall", "Limits", "Server", "ServerStatistics"]

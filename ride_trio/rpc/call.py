@@ -1,0 +1,228 @@
+"""A call on the server: what a handler gets, and how it is run.
+
+A handler may be written in two styles, and the engine tells them apart by what calling it returns:
+
+* purerpc's: an async generator (`async def M(self, messages): ... yield reply`) for streaming answers, a coroutine
+  that returns the reply for a single one;
+* ours: a coroutine that takes the call (`async def M(self, call)`, or `async def M(self, message, request)` where the
+  request is a single message). It sends with `await call.send(...)`. trio forbids a `yield` inside a nursery, so a
+  handler that opens one has to be of this style.
+
+`Call` carries the attributes of purerpc's `RequestReceived`, so it is also what purerpc passes as `request`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import purerpc
+import trio
+from purerpc import Cardinality, Status, StatusCode
+
+from ride_trio.rpc.messages import In, MessageStream, Out
+from ride_trio.rpc.method import Method
+from ride_trio.rpc.status import OK, status_of
+from ride_trio.wire import ErrorCode
+from ride_trio.wire.headers import RequestHead, response_block, trailers_block
+from ride_trio.wire.metadata import Metadata, MetadataLike
+from ride_trio.wire.states import State
+from ride_trio.wire.stream import Stream
+
+if TYPE_CHECKING:
+    from ride_trio.rpc.server_link import ServerLink
+
+log = logging.getLogger(__name__)
+
+# What a client is told when a handler raises something that is not a status: nothing of its text.
+HANDLER_FAILED: Final = Status(StatusCode.UNKNOWN, "the handler failed; the server's log says why")
+_SINGLE_REQUEST: Final = (Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM)
+_SINGLE_RESPONSE: Final = (Cardinality.UNARY_UNARY, Cardinality.STREAM_UNARY)
+
+
+class Call(MessageStream[In, Out]):
+    """One call. Iterate it for messages, `send` answers; raise a `purerpc.RpcFailedError` to end it with a status.
+
+    Attributes:
+        metadata: The request's metadata, in order; values of `-bin` names are bytes.
+        peer: The client's address.
+        deadline: trio's clock, s; inf without grpc-timeout.
+    """
+
+    __slots__ = ("_error", "_method", "deadline", "head", "peer", "scope", "trailing_metadata")
+
+    def __init__(self, link: ServerLink, stream: Stream, head: RequestHead, method: Method) -> None:
+        super().__init__(link, stream, method.request_type, method.received, method.sent)
+        self.head = head
+        self.peer = link.peer
+        self.deadline = float("inf") if head.timeout_s is None else trio.current_time() + head.timeout_s
+        self.scope = trio.CancelScope(deadline=self.deadline)
+        self.trailing_metadata: MetadataLike = ()
+        self._method = method
+        self._error: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<Call {self.head.path} from {self.peer}, stream {self.stream.id}>"
+
+    # ------------------------------------------------------------------ what purerpc calls RequestReceived
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.head.metadata
+
+    @property
+    def custom_metadata(self) -> Metadata:
+        return self.head.metadata
+
+    @property
+    def stream_id(self) -> int:
+        return self.stream.id
+
+    @property
+    def scheme(self) -> str:
+        return self.head.scheme
+
+    @property
+    def authority(self) -> str | None:
+        return self.head.authority
+
+    @property
+    def content_type(self) -> str:
+        return self.head.content_type
+
+    @property
+    def user_agent(self) -> str | None:
+        return self.head.user_agent
+
+    @property
+    def message_type(self) -> str | None:
+        return self.head.message_type
+
+    @property
+    def message_encoding(self) -> str:
+        return self.head.encoding
+
+    @property
+    def message_accept_encoding(self) -> list[str]:
+        return self.head.accept_encoding.split(",")
+
+    @property
+    def service_name(self) -> str:
+        return self._method.service
+
+    @property
+    def method_name(self) -> str:
+        return self._method.name
+
+    @property
+    def timeout(self) -> timedelta | None:
+        return None if self.head.timeout_s is None else timedelta(seconds=self.head.timeout_s)
+
+    def header(self, name: str) -> str | None:
+        """The first text metadata value of that name."""
+        return next((v for n, v in self.head.metadata if n == name and isinstance(v, str)), None)
+
+    # ------------------------------------------------------------------ sending
+
+    async def start(self, metadata: MetadataLike = ()) -> None:
+        """Send the response's headers now; otherwise they go out with the first message."""
+        self._start(metadata)
+
+    def _start(self, metadata: MetadataLike = ()) -> None:
+        self._started = True
+        if self.stream.state is not State.CLOSED:
+            self._link.outbound.send_headers(self.stream, response_block(metadata))
+            self._link.mark()
+
+    def fail(self, error: Exception) -> None:
+        self._error = self._error or error
+        self.scope.cancel()
+
+    # ------------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        """Run the handler and end the call. Cancelled by RST_STREAM, a lost connection, the deadline or shutdown."""
+        started_at = trio.current_time()
+        self._method.started.n += 1
+        status = await self._run_handler()
+        self._method.ended(status.status_code.name, trio.current_time() - started_at)
+        self._finish(status)
+
+    async def _run_handler(self) -> Status:
+        status = OK
+        with self.scope:
+            try:
+                await self._handle()
+                await self.wait_sent()
+            except Exception as error:
+                status = self._status_for(error)
+        if self._error is not None:
+            return self._status_for(self._error)
+        if self.scope.cancelled_caught:
+            return self._status_when_cancelled()
+        return status
+
+    def _status_when_cancelled(self) -> Status:
+        if trio.current_time() >= self.deadline:
+            return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
+        return Status(StatusCode.CANCELLED, "the call was cancelled")
+
+    def _status_for(self, error: Exception) -> Status:
+        status = status_of(error)
+        if status is not None:
+            return status
+        log.error("handler of %s for %s failed", self.head.path, self.peer, exc_info=error)
+        return HANDLER_FAILED
+
+    async def _handle(self) -> None:
+        method = self._method
+        argument = await self._single_request() if method.cardinality in _SINGLE_REQUEST else self
+        result = method.function(argument, request=self)
+        single = method.cardinality in _SINGLE_RESPONSE
+        if hasattr(result, "__anext__"):
+            await self._send_all(result)
+        else:
+            reply = await _checked(result)
+            if single or reply is not None:
+                await self.send(reply)
+
+    async def _single_request(self) -> In:
+        message = await self.receive()
+        if message is None:
+            raise purerpc.InvalidArgumentError("one request message was expected, none came")
+        if await self.receive() is not None:
+            raise purerpc.InvalidArgumentError("one request message was expected, more came")
+        return message
+
+    async def _send_all(self, replies: AsyncIterator[Out]) -> None:
+        async with aclosing(replies) as open_replies:  # type: ignore[type-var]  # an async generator
+            async for reply in open_replies:
+                await self.send(reply)
+
+    def _finish(self, status: Status) -> None:
+        """Send the status, and tell a client that is still sending to stop (RFC 9113, section 8.1)."""
+        stream, link = self.stream, self._link
+        if stream.state is State.CLOSED:
+            return
+        block = trailers_block(status.int_value, status.status_message, self.trailing_metadata)
+        if not self._started:
+            block = response_block() + block
+        stream.pending = None  # only a call that is cut short has any
+        link.outbound.end(stream, block)
+        if stream.remote_ended:
+            link.wire.forget_if_closed(stream)
+        else:
+            link.wire.reset(stream, ErrorCode.NO_ERROR)
+        link.mark()
+
+
+async def _checked(result: Awaitable[Any]) -> Any:
+    """Await what a handler returned, with a clear error if it is nothing to await."""
+    if not hasattr(result, "__await__"):
+        raise TypeError(
+            f"a handler has to be an async function or an async generator, this returned {result!r}"
+        )
+    return await result

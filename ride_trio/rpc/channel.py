@@ -1,0 +1,231 @@
+"""The client's connection, which purerpc-generated stubs accept as their channel.
+
+async with Channel("127.0.0.1", 7443) as channel:
+    reply = await GreeterStub(channel).SayHello(HelloRequest(name="you"))
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import purerpc
+import trio
+
+from ride_trio.metrics import Count
+from ride_trio.rpc.client_call import ClientCall
+from ride_trio.rpc.link import Link
+from ride_trio.rpc.stub_stream import StubSocket
+from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
+from ride_trio.wire import ClientConnection, Limits
+from ride_trio.wire.events import (
+    ConnectionEnded,
+    Event,
+    GoAwayReceived,
+    ResponseReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from ride_trio.wire.headers import RequestHead
+from ride_trio.wire.metadata import MetadataLike, encode_metadata
+from ride_trio.wire.stream import Stream
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+# A server that speaks HTTP/2 sends its SETTINGS at once; what doesn't in this time is something else.
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+
+
+class ClientLink(Link):
+    """A connection to a server."""
+
+    def __init__(self, transport: Transport, limits: Limits) -> None:
+        self.client = ClientConnection(limits)
+        super().__init__(self.client, transport, Count(), Count(), Count())
+        self.goaway = False
+        self.reason = "the server closed the connection"
+        self.changed = trio.lowlevel.ParkingLot()  # settings, streams or the connection's life have changed
+        self.handshaken = False
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case ResponseReceived(stream):
+                _owner(stream).on_response(event)
+            case TrailersReceived(stream):
+                _owner(stream).on_trailers(event)
+            case StreamReset(stream):
+                _owner(stream).on_reset(event)
+            case GoAwayReceived():
+                self._on_goaway(event)
+            case ConnectionEnded(fault):
+                self.reason = f"the server broke HTTP/2: {fault}"
+            case _:
+                pass
+
+    def _on_goaway(self, event: GoAwayReceived) -> None:
+        self.goaway = True
+        self.reason = f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})"
+        for stream in [s for s in self.wire.streams.values() if s.id > event.last_stream_id]:
+            del self.wire.streams[stream.id]
+            _owner(stream).on_lost(self.reason)
+        self.changed.unpark_all()
+
+    def _dispatch(self) -> None:
+        if not self.handshaken and self.client.settings_seen:
+            self.handshaken = True
+            self.changed.unpark_all()
+        super()._dispatch()
+
+    def ended(self, error: Exception | None) -> None:
+        if error is not None:
+            self.reason = f"the connection is lost: {_first(error)}"
+        streams = list(self.wire.streams.values())
+        self.wire.streams.clear()
+        for stream in streams:
+            _owner(stream).on_lost(self.reason)
+        self.changed.unpark_all()
+
+
+def _owner(stream: Stream) -> ClientCall[Any, Any]:
+    owner: ClientCall[Any, Any] = stream.owner
+    return owner
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+class Channel:
+    """One connection to a gRPC server; an async context manager.
+
+    Args:
+        host: Name or address.
+        port: TCP port.
+        limits: Bounds of the connection.
+        stream: A connected trio stream to use instead of opening a socket.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, limits: Limits | None = None, stream: trio.abc.Stream | None = None
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._limits = limits or Limits()
+        self._stream = stream
+        self._link: ClientLink | None = None
+        self._exit = AsyncExitStack()
+        # The attribute through which purerpc's stubs start their calls.
+        self._grpc_socket = StubSocket(self)
+
+    def __repr__(self) -> str:
+        return f"<Channel {self._host}:{self._port}>"
+
+    @property
+    def goaway(self) -> bool:
+        """The server takes no new calls on this connection."""
+        return self._link is not None and (self._link.goaway or self._link.over)
+
+    async def __aenter__(self) -> Channel:
+        """Connect.
+
+        Raises:
+            purerpc.UnavailableError: Nobody listens there, or what does speaks no HTTP/2.
+        """
+        transport = await self._connect()
+        self._link = ClientLink(transport, self._limits)
+        nursery = await self._exit.enter_async_context(trio.open_nursery())
+        nursery.start_soon(self._link.run)
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+                while not self._link.handshaken and not self._link.over:
+                    await self._link.changed.park()
+            if self._link.over:
+                raise purerpc.UnavailableError(self._link.reason)
+        except (trio.TooSlowError, purerpc.UnavailableError) as error:
+            await self._give_up(nursery)
+            if isinstance(error, purerpc.UnavailableError):
+                raise
+            raise purerpc.UnavailableError(f"{self._host}:{self._port} sent no HTTP/2 SETTINGS") from None
+        return self
+
+    async def _give_up(self, nursery: trio.Nursery) -> None:
+        nursery.cancel_scope.cancel()
+        await self._exit.aclose()
+
+    async def _connect(self) -> Transport:
+        if self._stream is not None:
+            return StreamTransport(self._stream, f"{self._host}:{self._port}")
+        try:
+            return SocketTransport(await trio.open_tcp_stream(self._host, self._port))
+        except OSError as error:
+            raise purerpc.UnavailableError(f"cannot connect to {self._host}:{self._port}: {error}") from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        link = self._link
+        if link is not None and not link.over:
+            link.flush()
+            link.close()
+        # The block's own exception goes on as it is: handed to the nursery it would come out in a group.
+        await self._exit.aclose()
+
+    def open(
+        self,
+        path: str,
+        request_type: type[Request],
+        response_type: type[Response],
+        *,
+        metadata: MetadataLike = (),
+        timeout_s: float | None = None,
+    ) -> ClientCall[Response, Request]:
+        """A call, started by entering it: `async with channel.open(...) as call`.
+
+        Args:
+            path: `/package.Service/Method`.
+            request_type: Message class of what is sent; for the type checker.
+            response_type: Message class of what comes back.
+            metadata: Names and values; bytes for names that end in `-bin`.
+            timeout_s: Sent as grpc-timeout; by default what is left of the deadline around the call, if any.
+
+        Raises:
+            LocalError: Metadata that gRPC does not allow.
+        """
+        encode_metadata(metadata := tuple(metadata))
+        head = RequestHead(
+            path,
+            authority=f"{self._host}:{self._port}",
+            timeout_s=timeout_s or _time_left(),
+            metadata=metadata,
+        )
+        return ClientCall(self, head, response_type)
+
+    async def ready_link(self) -> ClientLink:
+        """The connection, once it has room for one more call."""
+        link = self._link
+        if link is None:
+            raise RuntimeError("the channel is not open: use 'async with Channel(...) as channel'")
+        while not link.over and not link.goaway and not link.client.can_open:
+            await link.changed.park()
+        if link.over or link.goaway:
+            raise purerpc.UnavailableError(link.reason)
+        return link
+
+    def call_ended(self) -> None:
+        """Called by a call: there may be room for another one."""
+        if self._link is not None:
+            self._link.changed.unpark_all()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is over."""
+        while self._link is not None and not self._link.over:
+            await self._link.changed.park()
+
+
+def _time_left() -> float | None:
+    left = trio.current_effective_deadline() - trio.current_time()
+    return max(left, 1e-9) if left != float("inf") else None

@@ -1,0 +1,153 @@
+"""A call on the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import purerpc
+import trio
+from purerpc import Status
+
+from ride_trio.metrics import Count
+from ride_trio.rpc.messages import In, MessageStream, Out
+from ride_trio.rpc.status import error_for
+from ride_trio.wire import ErrorCode
+from ride_trio.wire.events import ResponseReceived, StreamReset, TrailersReceived
+from ride_trio.wire.headers import RequestHead, is_grpc, status_of_http, status_of_reset
+from ride_trio.wire.metadata import Metadata
+from ride_trio.wire.states import State
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ride_trio.rpc.channel import Channel, ClientLink
+
+
+class ClientCall(MessageStream[In, Out]):
+    """A call: `async with channel.open(...) as call`. Leaving the block before the call has ended sends RST_STREAM.
+
+    Attributes:
+        status: How it ended; None while it lives.
+        initial_metadata: The response headers'; empty until they have come.
+        trailing_metadata: What came with the status.
+    """
+
+    __slots__ = ("_channel", "_ended", "_head", "initial_metadata", "status", "trailing_metadata")
+
+    def __init__(self, channel: Channel, head: RequestHead, response_type: type[In]) -> None:
+        self._channel = channel
+        self._head = head
+        self._in_type = response_type
+        self.status: Status | None = None
+        self.initial_metadata: Metadata = ()
+        self.trailing_metadata: Metadata = ()
+        self._ended = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<ClientCall {self._head.path}, {self.status or 'open'}>"
+
+    async def __aenter__(self) -> ClientCall[In, Out]:
+        """Start the call; waits while the server allows no more streams.
+
+        Raises:
+            purerpc.UnavailableError: The connection is lost or going away.
+        """
+        link = await self._channel.ready_link()
+        self._start_on(link)
+        return self
+
+    def _start_on(self, link: ClientLink) -> None:
+        super().__init__(link, link.client.open(self._head), self._in_type, Count(), Count())
+        self._started = True
+        link.mark()
+
+    async def start(self) -> None:
+        """Start the call without a block around it: the caller sees to `cancel()`."""
+        await self.__aenter__()
+
+    def expect(self, response_type: type[In]) -> None:
+        """Change what answers are decoded as, before the first has been received."""
+        self._in_type = response_type
+        self._parse = response_type.FromString  # type: ignore[attr-defined]
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Give the call up: RST_STREAM(CANCEL), unless it has ended."""
+        if self.status is None:
+            self._link.reset(self.stream, ErrorCode.CANCEL)
+            self._end(Status(1, "cancelled by this client"))
+
+    async def done_sending(self) -> None:
+        """Half-close, after everything sent is out."""
+        await self.wait_sent()
+        if self.stream.state is State.OPEN:
+            self._link.outbound.end(self.stream)
+            self._link.wire.forget_if_closed(self.stream)
+            self._link.mark()
+
+    async def wait_status(self) -> Status:
+        """Wait for the call's end."""
+        await self._ended.wait()
+        assert self.status is not None
+        return self.status
+
+    # ------------------------------------------------------------------ called by the link
+
+    def on_response(self, event: ResponseReceived) -> None:
+        head = event.head
+        self.initial_metadata = head.metadata
+        if head.http_status != 200 or not is_grpc(head.content_type):
+            text = f"no gRPC answer: HTTP {head.http_status}, content-type {head.content_type!r}"
+            self._link.reset(self.stream, ErrorCode.CANCEL)
+            self._end(Status(status_of_http(head.http_status), text))
+
+    def on_trailers(self, event: TrailersReceived) -> None:
+        trailers = event.trailers
+        self.trailing_metadata = trailers.metadata
+        if self.stream.state is not State.CLOSED:
+            self._link.reset(self.stream, ErrorCode.NO_ERROR)
+        self._end(Status(trailers.code, trailers.message))
+
+    def on_reset(self, event: StreamReset) -> None:
+        by = "the server" if event.by_peer else "this client"
+        code = ErrorCode(event.code).name if event.code <= ErrorCode.HTTP_1_1_REQUIRED else hex(event.code)
+        detail = f": {event.reason}" if event.reason else ""
+        self._end(Status(status_of_reset(event.code), f"the stream was reset by {by} with {code}{detail}"))
+
+    def on_lost(self, reason: str) -> None:
+        self._end(Status(14, reason))
+
+    def fail(self, error: Exception) -> None:
+        self._link.reset(self.stream, ErrorCode.CANCEL)
+        status = error.status if isinstance(error, purerpc.RpcFailedError) else Status(2, repr(error))
+        self._end(status)
+
+    def _end(self, status: Status) -> None:
+        if self.status is None:
+            self.status = status
+            self.stream.remote_ended = True
+            self._ended.set()
+            self._channel.call_ended()
+            self.on_writable()
+            self.on_ready()
+
+    def at_end(self) -> bool:
+        if self.stream.failure is not None:
+            error = error_for(*self.stream.failure)
+            self.fail(error)
+            raise error
+        if self.status is not None and self.status.int_value and self._sink is None:
+            raise error_for(self.status.int_value, self.status.status_message)
+        return self.status is not None
+
+    async def closed_while_sending(self) -> None:
+        """The call has ended: raise its status, or that it takes no more."""
+        await trio.lowlevel.checkpoint()
+        status: Any = self.status
+        if status is not None and status.int_value:
+            raise error_for(status.int_value, status.status_message)
+        raise trio.ClosedResourceError("the call is over: nothing more can be sent")

@@ -1,0 +1,251 @@
+"""One connection on trio: reads, lets `wire` work, hands the results to calls, and writes once a pass.
+
+    read task ──feed──> wire.Connection ──ready/events──> calls (sinks run here; parked tasks are woken)
+                              │ output
+    end of the scheduler pass └──flush──> socket         (what does not fit: the write task)
+
+Tasks: one reads, one writes when the socket is full, and each call has its own; all in the connection's nursery.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from ride_trio.metrics import Count
+from ride_trio.rpc.flusher import current_flusher
+from ride_trio.rpc.transport import LINGER_S, SocketTransport, Transport
+from ride_trio.rpc.wakeup import Wakeup
+from ride_trio.wire import Connection, ErrorCode
+from ride_trio.wire.events import ConnectionEnded, Event
+from ride_trio.wire.stream import Stream
+
+log = logging.getLogger(__name__)
+
+
+class StreamUser(Protocol):
+    """The owner of a wire stream, as the link sees it."""
+
+    def on_ready(self) -> None:
+        """Messages, the peer's end, or a failure have come."""
+
+    def on_writable(self) -> None:
+        """Everything pending is out. May be called where no task may be woken."""
+
+    def pull(self) -> None:
+        """Drain the source, as far as flow control lets. Called where no task may be woken."""
+
+
+class Link(ABC):
+    """A connection; `run()` is its life."""
+
+    def __init__(
+        self, wire: Connection, transport: Transport, bytes_in: Count, bytes_out: Count, stalls: Count
+    ) -> None:
+        self.wire = wire
+        self.outbound = wire.outbound
+        self.transport = transport
+        self.peer = transport.peer
+        self.sources: list[StreamUser] = []
+        self.dirty = False
+        self.over = False
+        self.nursery: trio.Nursery | None = None
+        self.stalls = stalls
+        self._bytes_in = bytes_in
+        self._bytes_out = bytes_out
+        self._direct = isinstance(transport, SocketTransport)
+        self._backlog = b""
+        self._writer = Wakeup()
+        self._drained = trio.lowlevel.ParkingLot()
+        self._flusher = current_flusher()
+        self._woken_senders: list[StreamUser] = []
+        self._broken: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.peer}, {len(self.wire.streams)} streams>"
+
+    # ------------------------------------------------------------------ writing
+
+    def mark(self) -> None:
+        """There is something to write (or to pull): flush at the end of this pass."""
+        if self.dirty:
+            return
+        self.dirty = True
+        if self._direct:
+            self._flusher.mark(self)
+        else:
+            self._writer.set()
+
+    def flush(self) -> None:
+        """Pull the woken sources and write what there is, without waiting and without waking a task."""
+        self.dirty = False
+        self._pull_sources()
+        outbound = self.outbound
+        while not outbound.corked:
+            self._write()
+            if not outbound.writable:
+                return
+            self._serve_writable()
+            if not outbound.output:
+                return
+
+    def soon(self, function: Callable[..., None], *args: object) -> None:
+        """Run a plain function in the next pass: for what the end of a pass may not do, such as waking tasks."""
+        self._flusher.token.run_sync_soon(function, *args)
+
+    def _pull_sources(self) -> None:
+        if self.sources:
+            sources, self.sources = self.sources, []
+            for user in sources:
+                user.pull()
+
+    def _write(self) -> None:
+        outbound = self.outbound
+        while data := outbound.take_output():
+            try:
+                sent = self.transport.write_nowait(data) if self._direct else 0
+            except OSError as error:
+                self.soon(self.broken, error)
+                outbound.corked = True
+                return
+            self._bytes_out.n += sent
+            if sent < len(data):
+                outbound.corked = True
+                self._backlog = data[sent:] if sent else data
+                self.soon(self._writer.set)
+                return
+            outbound.resume()
+
+    def _serve_writable(self) -> None:
+        """Streams whose pending bytes are out: pull their sources here, wake their senders outside."""
+        writable, self.outbound.writable = self.outbound.writable, []
+        for stream in writable:
+            if stream.owner is not None:
+                stream.owner.pull()
+                self._woken_senders.append(stream.owner)
+        self.soon(self._wake_senders)
+
+    def _wake_senders(self) -> None:
+        users, self._woken_senders = self._woken_senders, []
+        for user in users:
+            user.on_writable()
+
+    def broken(self, error: Exception) -> None:
+        """The pipe is gone, or flushing failed: end the connection."""
+        self._broken = self._broken or error
+        self.close()
+
+    def close(self) -> None:
+        """End the connection without another word."""
+        if self.nursery is not None:
+            self.nursery.cancel_scope.cancel()
+
+    async def _write_loop(self) -> None:
+        """Write what the end-of-pass flush could not."""
+        while True:
+            await self._writer.wait()
+            if not self._direct:
+                self.dirty = False
+                self._pull_sources()
+            data = self._backlog or self.outbound.take_output()
+            self._backlog = b""
+            while data:
+                self.outbound.corked = True
+                await self.transport.write(data)
+                self._bytes_out.n += len(data)
+                self.outbound.uncork()
+                data = self.outbound.take_output()
+                if self.outbound.writable:
+                    self._serve_writable()
+                    data = data or self.outbound.take_output()
+            self._drained.unpark_all()
+
+    async def drained(self) -> None:
+        """Wait until all output has been handed to the socket, or the connection is over."""
+        self.flush()
+        while self.outbound.corked and not self.over:
+            await self._drained.park()
+
+    # ------------------------------------------------------------------ reading
+
+    async def run(self) -> None:
+        """Serve the connection until the peer leaves, breaks a rule, or the scope around it is cancelled."""
+        try:
+            async with trio.open_nursery() as self.nursery:
+                self.nursery.start_soon(self._write_loop)
+                self.started()
+                self.mark()
+                await self._read_loop()
+                self.nursery.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as group:
+            self._broken = self._broken or group
+        finally:
+            self.over = True
+            self._drained.unpark_all()
+            self.ended(self._broken)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                await self.transport.aclose()
+
+    def started(self) -> None:
+        """The nursery is open: a subclass starts its helper tasks."""
+
+    @abstractmethod
+    def ended(self, error: Exception | None) -> None:
+        """The connection is over: nothing more will arrive on any stream."""
+
+    async def _read_loop(self) -> None:
+        wire = self.wire
+        while data := await self.transport.read():
+            self._bytes_in.n += len(data)
+            wire.feed(data)
+            while wire.process():
+                self._dispatch()
+                await trio.lowlevel.checkpoint()
+            self._dispatch()
+            if wire.fault is not None:
+                await self._say_goodbye()
+                return
+
+    def _dispatch(self) -> None:
+        """Hand on what a pass over the input has brought."""
+        wire = self.wire
+        if wire.events:
+            events, wire.events = wire.events, []
+            for event in events:
+                self.on_event(event)
+        ready, wire.ready = wire.ready, []
+        for stream in ready:
+            stream.queued = False
+            if stream.owner is not None:
+                stream.owner.on_ready()
+        outbound = self.outbound
+        if outbound.writable:
+            self._serve_writable()
+        if outbound.output and not self.dirty:
+            self.mark()
+
+    @abstractmethod
+    def on_event(self, event: Event) -> None:
+        """Something besides messages has happened."""
+
+    async def _say_goodbye(self) -> None:
+        """After a fault: the GOAWAY has to reach the peer."""
+        with trio.move_on_after(LINGER_S):
+            await self.drained()
+            await self.transport.send_eof()
+            while await self.transport.read():
+                pass
+
+    # ------------------------------------------------------------------ for calls
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """RST_STREAM, unless the stream is closed."""
+        self.wire.reset(stream, code)
+        self.mark()
+
+    def log_fault(self, event: ConnectionEnded) -> None:
+        log.info("connection of %s ended: %s", self.peer, event.fault)

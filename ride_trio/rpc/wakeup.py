@@ -1,0 +1,48 @@
+"""The cheapest way to wake one parked task.
+
+A trio.Event that is replaced after each use costs 2-3 us a round, a memory channel 4-8; a task that parks itself
+with `wait_task_rescheduled` and is rescheduled by name 1-2. The engine does this once a batch for every live call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+
+class Wakeup:
+    """At most one task waits; `set()` wakes it, or lets the next `wait()` pass at once."""
+
+    __slots__ = ("_set", "_task")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self._set = False
+
+    def set(self) -> None:
+        task = self._task
+        if task is not None:
+            self._task = None
+            trio.lowlevel.reschedule(task)
+        else:
+            self._set = True
+
+    async def wait(self) -> None:
+        """Wait for `set()`. A checkpoint only if it has to wait.
+
+        Raises:
+            trio.BusyResourceError: Another task waits already.
+        """
+        if self._set:
+            self._set = False
+            return
+        if self._task is not None:
+            raise trio.BusyResourceError("another task is waiting here")
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -1,0 +1,90 @@
+"""The client's side of a connection: new calls, responses, trailers."""
+
+from __future__ import annotations
+
+from ride_trio.wire import headers
+from ride_trio.wire.connection import Connection
+from ride_trio.wire.errors import ConnectionFault, LocalError, StreamFault
+from ride_trio.wire.events import ResponseReceived, TrailersReceived
+from ride_trio.wire.frames import MAX_STREAM_ID, PREFACE, ErrorCode, SettingId
+from ride_trio.wire.headers import Fields, RequestHead
+from ride_trio.wire.limits import Limits
+from ride_trio.wire.states import Input
+from ride_trio.wire.stream import Stream
+
+
+class ClientConnection(Connection):
+    """One connection to a server. Construction queues the preface and our SETTINGS."""
+
+    _peer_is_server = True
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._next_stream_id = 1
+        self._answered: set[int] = set()
+        self.outbound.control(PREFACE)
+        self._announce({SettingId.ENABLE_PUSH: 0})
+
+    @property
+    def can_open(self) -> bool:
+        """Whether the server lets us open one more stream now."""
+        return len(self.streams) < self.outbound.peer.max_concurrent_streams
+
+    def open(self, head: RequestHead) -> Stream:
+        """Start a call.
+
+        Raises:
+            LocalError: The stream ids of this connection are used up, or metadata is not allowed.
+        """
+        if self._next_stream_id > MAX_STREAM_ID:
+            raise LocalError("the connection's stream ids are used up: open another one")
+        block = headers.request_block(head)
+        stream = Stream(
+            self._next_stream_id, self.limits.stream_window, self.outbound.peer.initial_window_size
+        )
+        self._next_stream_id += 2
+        self.streams[stream.id] = stream
+        self.outbound.send_headers(stream, block)
+        return stream
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id % 2 == 0 or stream_id >= self._next_stream_id
+
+    def _on_header_list(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            if self._is_idle(stream_id):
+                raise ConnectionFault(
+                    ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is idle"
+                )
+            return  # late headers of a call that we have given up
+        stream.happened(Input.RECV_HEADERS)
+        if stream_id in self._answered:
+            self._on_trailers(stream, fields, first=False, end=end)
+        else:
+            self._on_response(stream, fields, end=end)
+
+    def _on_response(self, stream: Stream, fields: Fields, *, end: bool) -> None:
+        head = headers.parse_response(stream.id, fields)
+        if 100 <= head.http_status < 200 and not end:
+            return  # informational (RFC 9113, section 8.1)
+        self._answered.add(stream.id)
+        stream.encoding = head.encoding
+        self.events.append(ResponseReceived(stream, head))
+        if end:
+            self._on_trailers(stream, fields, first=True, end=True)
+
+    def _on_trailers(self, stream: Stream, fields: Fields, *, first: bool, end: bool) -> None:
+        if not end:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM")
+        self.events.append(TrailersReceived(stream, headers.parse_trailers(stream.id, fields, first=first)))
+        self._end_stream(stream)
+
+    def forget_if_closed(self, stream: Stream) -> None:
+        super().forget_if_closed(stream)
+        if stream.id not in self.streams:
+            self._answered.discard(stream.id)
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        super().reset(stream, code)
+        self._answered.discard(stream.id)

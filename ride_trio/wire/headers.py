@@ -1,0 +1,286 @@
+"""Header lists of gRPC calls: checked as HTTP/2 messages, then read as requests, responses and trailers.
+
+Two kinds of trouble are kept apart. A list that breaks RFC 9113 section 8 is malformed: the stream is reset
+(`StreamFault`). A well-formed request that is not gRPC gets an HTTP answer (`NotGrpc`), so that a person with curl
+sees what the port is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from ride_trio.wire import hpack
+from ride_trio.wire.errors import StreamFault
+from ride_trio.wire.frames import ErrorCode
+from ride_trio.wire.metadata import (
+    Metadata,
+    MetadataLike,
+    decode_message,
+    decode_timeout,
+    decode_value,
+    encode_message,
+    encode_metadata,
+    encode_timeout,
+)
+
+Fields = Sequence[tuple[bytes, bytes, bool]]
+
+_REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
+_REQUIRED_PSEUDO: Final = (b":method", b":scheme", b":path")
+_RESPONSE_PSEUDO: Final = frozenset((b":status",))
+# RFC 9113, section 8.2.2.
+_CONNECTION_SPECIFIC: Final = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+# RFC 9113, section 8.2.1: no upper case, no control, no space, no non-ASCII, no colon past the first.
+_BAD_NAME_BYTES: Final = bytes(
+    b for b in range(256) if b <= 0x20 or 0x41 <= b <= 0x5A or b >= 0x7F or b == 0x3A
+)
+_BAD_VALUE_BYTES: Final = b"\x00\r\n"
+# Headers that gRPC itself reads; everything else is metadata.
+_NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length"))
+_OK: Final = 0
+_UNKNOWN: Final = 2
+_CANCELLED: Final = 1
+
+
+class NotGrpc(Exception):
+    """A valid HTTP/2 request that is not a gRPC call.
+
+    Args:
+        status: The HTTP status to answer with.
+        text: A sentence for the person who sent it.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A gRPC request's headers. `timeout_s` is None without grpc-timeout."""
+
+    path: str
+    scheme: str = "http"
+    authority: str | None = None
+    content_type: str = "application/grpc"
+    timeout_s: float | None = None
+    encoding: str = "identity"
+    accept_encoding: str = "identity"
+    user_agent: str | None = None
+    message_type: str | None = None
+    metadata: Metadata = ()
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """A gRPC response's headers. `http_status` other than 200 means that no gRPC server answered."""
+
+    http_status: int
+    content_type: str
+    encoding: str
+    metadata: Metadata
+
+
+@dataclass(slots=True)
+class Trailers:
+    """How a call ended. `code` is the gRPC status number."""
+
+    code: int
+    message: str
+    metadata: Metadata
+
+
+def check_fields(stream_id: int, fields: Fields, allowed_pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Check names and order of RFC 9113 section 8.2 and 8.3, and return the pseudo-header fields."""
+    pseudo: dict[bytes, bytes] = {}
+    regular = False
+    for name, value, _ in fields:
+        if name[:1] == b":":
+            if regular or name not in allowed_pseudo or name in pseudo:
+                raise _malformed(stream_id, f"pseudo-header field {name!r} is unknown, doubled or late")
+            pseudo[name] = value
+            continue
+        regular = True
+        if not name or name.translate(None, _BAD_NAME_BYTES) != name:
+            raise _malformed(stream_id, f"field name {name!r}")
+        if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
+            raise _malformed(stream_id, f"connection-specific field {name!r}")
+        if value.translate(None, _BAD_VALUE_BYTES) != value or value != value.strip(b" \t"):
+            raise _malformed(stream_id, f"value of field {name!r}")
+    return pseudo
+
+
+def _malformed(stream_id: int, what: str) -> StreamFault:
+    return StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, f"malformed message: {what}")
+
+
+def parse_request(stream_id: int, fields: Fields) -> RequestHead:
+    """Read a request's header list.
+
+    Raises:
+        StreamFault: Malformed (RFC 9113, section 8.1.1).
+        NotGrpc: Well-formed, but no gRPC call.
+        ValueError: A gRPC call with a header that cannot be read (grpc-timeout, a -bin value).
+    """
+    pseudo = check_fields(stream_id, fields, _REQUEST_PSEUDO)
+    if any(not pseudo.get(name) for name in _REQUIRED_PSEUDO):
+        raise _malformed(stream_id, "a request needs :method, :scheme and :path")
+    return _read_request(pseudo, fields)
+
+
+def _read_request(pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
+    if pseudo[b":method"] != b"POST":
+        raise NotGrpc(405, f"{pseudo[b':method'].decode('latin-1')} is not for here: gRPC calls are POST")
+    head = RequestHead(
+        pseudo[b":path"].decode("latin-1"), pseudo[b":scheme"].decode("latin-1"), content_type=""
+    )
+    if b":authority" in pseudo:
+        head.authority = pseudo[b":authority"].decode("latin-1")
+    metadata: list[tuple[str, str | bytes]] = []
+    for name, value, _ in fields:
+        if name[:5] == b"grpc-":
+            _read_grpc_field(head, name, value)
+        elif name not in _NOT_METADATA:
+            if name[:1] != b":":
+                metadata.append((name.decode("latin-1"), decode_value(name, value)))
+        elif name == b"content-type":
+            head.content_type = value.decode("latin-1")
+        elif name == b"user-agent":
+            head.user_agent = value.decode("latin-1")
+    if not is_grpc(head.content_type):
+        raise NotGrpc(
+            415, f"content-type {head.content_type!r} is not application/grpc: this port speaks gRPC"
+        )
+    head.metadata = tuple(metadata)
+    return head
+
+
+def _read_grpc_field(head: RequestHead, name: bytes, value: bytes) -> None:
+    if name == b"grpc-timeout":
+        head.timeout_s = decode_timeout(value)
+    elif name == b"grpc-encoding":
+        head.encoding = value.decode("latin-1")
+    elif name == b"grpc-accept-encoding":
+        head.accept_encoding = value.decode("latin-1")
+    elif name == b"grpc-message-type":
+        head.message_type = value.decode("latin-1")
+
+
+def is_grpc(content_type: str) -> bool:
+    """Whether a content-type is application/grpc, alone or with a +suffix or ;parameter."""
+    return content_type.startswith("application/grpc") and content_type[16:17] in ("", "+", ";")
+
+
+def parse_response(stream_id: int, fields: Fields) -> ResponseHead:
+    """Read a response's first header list (trailers-only included: then `parse_trailers` reads it once more)."""
+    pseudo = check_fields(stream_id, fields, _RESPONSE_PSEUDO)
+    status = pseudo.get(b":status", b"")
+    if len(status) != 3 or not status.isdigit():
+        raise _malformed(stream_id, f":status {status!r}")
+    named = {name: value.decode("latin-1") for name, value, _ in fields}
+    return ResponseHead(
+        http_status=int(status),
+        content_type=named.get(b"content-type", ""),
+        encoding=named.get(b"grpc-encoding", "identity"),
+        metadata=_read_metadata(fields),
+    )
+
+
+def parse_trailers(stream_id: int, fields: Fields, *, first: bool = False) -> Trailers:
+    """Read the status; without grpc-status the call ends UNKNOWN, as gRPC prescribes.
+
+    Args:
+        stream_id: For the error.
+        fields: The header list.
+        first: It is the response's only list (trailers-only), which carries :status.
+    """
+    if not first:
+        check_fields(stream_id, fields, frozenset())
+    named = {name: value for name, value, _ in fields}
+    raw = named.get(b"grpc-status", b"")
+    if not raw.isdigit():
+        return Trailers(_UNKNOWN, f"the server sent no valid grpc-status ({raw!r})", _read_metadata(fields))
+    return Trailers(int(raw), decode_message(named.get(b"grpc-message", b"")), _read_metadata(fields))
+
+
+def _read_metadata(fields: Fields) -> Metadata:
+    rows: list[tuple[str, str | bytes]] = []
+    for name, value, _ in fields:
+        if name[:1] != b":" and name[:5] != b"grpc-" and name not in _NOT_METADATA:
+            try:
+                rows.append((name.decode("latin-1"), decode_value(name, value)))
+            except ValueError:
+                continue  # an answer's unreadable metadata is dropped rather than the answer
+    return tuple(rows)
+
+
+def status_of_http(http_status: int) -> int:
+    """The gRPC status for an HTTP status from something that is no gRPC server (doc/http-grpc-status-mapping.md)."""
+    return {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}.get(http_status, _UNKNOWN)
+
+
+def status_of_reset(code: int) -> int:
+    """The gRPC status for an RST_STREAM code (PROTOCOL-HTTP2.md, "Errors")."""
+    table = {ErrorCode.REFUSED_STREAM: 14, ErrorCode.CANCEL: _CANCELLED, ErrorCode.ENHANCE_YOUR_CALM: 8}
+    return {**table, ErrorCode.INADEQUATE_SECURITY: 7}.get(
+        ErrorCode(code) if code <= 0xD else ErrorCode(2), 13
+    )
+
+
+def request_block(head: RequestHead) -> bytes:
+    """The header block that starts a call."""
+    fields = [
+        (b":method", b"POST"),
+        (b":scheme", head.scheme.encode()),
+        (b":path", head.path.encode("latin-1")),
+        (b":authority", (head.authority or "").encode("latin-1")),
+        (b"te", b"trailers"),
+        (b"content-type", head.content_type.encode("latin-1")),
+        (b"user-agent", (head.user_agent or "ride-trio").encode("latin-1")),
+    ]
+    if head.timeout_s is not None:
+        fields.append((b"grpc-timeout", encode_timeout(head.timeout_s)))
+    return hpack.encode(fields + encode_metadata(head.metadata))
+
+
+_RESPONSE: Final = hpack.encode(
+    (
+        (b":status", b"200"),
+        (b"content-type", b"application/grpc+proto"),
+        (b"grpc-accept-encoding", b"identity"),
+    )
+)
+_TRAILERS_OK: Final = hpack.encode(((b"grpc-status", b"0"),))
+
+
+def response_block(metadata: MetadataLike = ()) -> bytes:
+    """The header block that starts a gRPC response."""
+    fields = encode_metadata(metadata)
+    return _RESPONSE + hpack.encode(fields) if fields else _RESPONSE
+
+
+def trailers_block(code: int, message: str = "", metadata: MetadataLike = ()) -> bytes:
+    """The header block that ends a response that has begun."""
+    fields = encode_metadata(metadata)
+    if code == _OK and not message and not fields:
+        return _TRAILERS_OK
+    return _status_block(code, message) + hpack.encode(fields)
+
+
+@lru_cache(256)
+def _status_block(code: int, message: str) -> bytes:
+    fields = [(b"grpc-status", b"%d" % code)]
+    if message:
+        fields.append((b"grpc-message", encode_message(message)))
+    return hpack.encode(fields)
+
+
+def http_block(status: int, content_type: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """The header block of an answer to what is no gRPC call."""
+    return hpack.encode(((b":status", b"%d" % status), (b"content-type", content_type.encode()), *extra))

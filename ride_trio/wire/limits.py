@@ -1,0 +1,34 @@
+"""Bounds of one connection, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ride_trio.wire import frames
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a connection accepts and holds. All sizes are bytes.
+
+    Args:
+        max_concurrent_streams: Calls a peer may have open at once on a connection; more are REFUSED_STREAM.
+        stream_window: What a peer may send on a stream before its handler reads: the bound on a call's inbox.
+        connection_window: The same over all streams. Given back on receipt, so that a stream that is not read
+            holds up no other; it bounds what is in flight, 1 MiB being 100 Mbit/s at 80 ms.
+        max_message: Largest message either way is RESOURCE_EXHAUSTED past it. gRPC's usual default is 4 MiB; log
+            records are allowed 10 MB.
+        max_header_list: Largest decoded header list of a call.
+        write_high_water: What may wait for the socket before senders have to wait, too: two typical socket buffers.
+        pass_frames: Frames worked through before other connections get their turn (256 tiny ones are about 0.5 ms).
+        max_control_backlog: Answers (PING and SETTINGS acks, resets) that may wait for a peer that does not read.
+    """
+
+    max_concurrent_streams: int = 1_000
+    stream_window: int = frames.DEFAULT_WINDOW
+    connection_window: int = 1_048_576
+    max_message: int = 10_485_760
+    max_header_list: int = 65_536
+    write_high_water: int = 131_072
+    pass_frames: int = 256
+    max_control_backlog: int = 262_144

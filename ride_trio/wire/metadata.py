@@ -1,0 +1,104 @@
+"""gRPC metadata and the header values that gRPC gives a form of its own.
+
+Source: "gRPC over HTTP/2", https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from ride_trio.wire.errors import LocalError
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+MetadataLike = Iterable[tuple[str, str | bytes]]
+
+_NAME: Final = re.compile(r"[0-9a-z_.-]+")
+_TEXT_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+_TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+# grpc-timeout has at most 8 digits; each unit is used up to there, the finest first.
+_UNITS_FINEST_FIRST: Final = (
+    (b"n", 1e9),
+    (b"u", 1e6),
+    (b"m", 1e3),
+    (b"S", 1.0),
+    (b"M", 1 / 60),
+    (b"H", 1 / 3600),
+)
+_LARGEST_TIMEOUT: Final = 99_999_999
+# Printable ASCII except "%" stays as it is in grpc-message.
+_MESSAGE_SAFE: Final = "".join(chr(c) for c in range(0x20, 0x7F) if chr(c) != "%")
+
+
+def decode_value(name: bytes, value: bytes) -> str | bytes:
+    """A received metadata value: bytes for a `-bin` name, text otherwise.
+
+    Raises:
+        ValueError: A `-bin` value that is not base64.
+    """
+    if not name.endswith(b"-bin"):
+        return value.decode("latin-1")
+    try:
+        return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except Base64Error as error:
+        raise ValueError(f"metadata {name.decode('latin-1')!r} is not base64: {error}") from None
+
+
+def encode_metadata(metadata: MetadataLike) -> list[tuple[bytes, bytes]]:
+    """Metadata as header fields.
+
+    Raises:
+        LocalError: A name or value that gRPC does not allow, or a name that gRPC reserves for itself.
+    """
+    return [(name.encode(), _encode_value(name, value)) for name, value in metadata]
+
+
+def _encode_value(name: str, value: str | bytes) -> bytes:
+    if not _NAME.fullmatch(name) or name.startswith("grpc-"):
+        raise LocalError(f"metadata name {name!r} is not allowed: use 0-9 a-z _ . - and no 'grpc-' prefix")
+    if name.endswith("-bin"):
+        return b64encode(value if isinstance(value, bytes) else value.encode()).rstrip(b"=")
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    if not _TEXT_VALUE.fullmatch(text):
+        raise LocalError(
+            f"metadata {name!r} has a value that is not printable ASCII: use a '-bin' name for bytes"
+        )
+    return text.strip().encode("ascii")
+
+
+def decode_timeout(value: bytes) -> float:
+    """Seconds of a grpc-timeout.
+
+    Raises:
+        ValueError: Not 1 to 8 digits and a unit.
+    """
+    match = _TIMEOUT.fullmatch(value)
+    if match is None:
+        raise ValueError(
+            f"grpc-timeout {value.decode('latin-1')!r} is not 1 to 8 digits and one of H M S m u n"
+        )
+    return int(match[1]) * _UNIT_S[match[2]]
+
+
+def encode_timeout(seconds: float) -> bytes:
+    """A grpc-timeout of at least 1 ns, in the finest unit that holds it."""
+    for unit, per_second in _UNITS_FINEST_FIRST:
+        amount = int(seconds * per_second)
+        if amount <= _LARGEST_TIMEOUT:
+            return b"%d%s" % (max(amount, 1), unit)
+    return b"%dH" % _LARGEST_TIMEOUT
+
+
+def encode_message(text: str) -> bytes:
+    """A status message as grpc-message: UTF-8, percent-encoded."""
+    return quote_from_bytes(text.encode("utf-8", "replace"), safe=_MESSAGE_SAFE).encode("ascii")
+
+
+def decode_message(value: bytes) -> str:
+    """The inverse; what is not valid shows as U+FFFD instead of failing the call."""
+    return unquote_to_bytes(value).decode("utf-8", "replace")

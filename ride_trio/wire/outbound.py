@@ -1,0 +1,190 @@
+"""The writing half of a connection: frames in order, flow control, and who may write next.
+
+`output` collects bytes until the shell takes them with `take_output()`. A message goes there at once if the stream's
+window, the connection's window and the buffer (`write_high_water`) have room; what has not goes to `stream.pending`,
+and the stream into the line `waiting`. The line is worked off round robin, a frame each, when a window opens or the
+socket has taken the buffer (`uncork`). A stream that has got rid of everything shows up in `writable` once, so that
+its sender can go on.
+
+Trailers wait behind pending messages (`stream.final`). Header blocks carry no state (see `hpack`), so they may be
+built long before they are sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ride_trio.wire import frames
+from ride_trio.wire.errors import LocalError
+from ride_trio.wire.frames import DATA, HEADER_AND_PREFIX, PREFIX, PREFIX_BYTES, ErrorCode
+from ride_trio.wire.limits import Limits
+from ride_trio.wire.settings import PeerSettings
+from ride_trio.wire.states import Input, State
+from ride_trio.wire.stream import Stream
+
+
+class Outbound:
+    """See the module's text. `corked` is the shell's: True while the socket has not taken earlier output."""
+
+    __slots__ = ("corked", "high_water", "output", "peer", "size", "waiting", "window", "writable")
+
+    def __init__(self, limits: Limits) -> None:
+        self.output: list[bytes] = []
+        self.size = 0
+        self.high_water = limits.write_high_water
+        self.window = frames.DEFAULT_WINDOW
+        self.peer = PeerSettings()
+        self.corked = False
+        self.waiting: deque[Stream] = deque()
+        self.writable: list[Stream] = []
+
+    def control(self, data: bytes) -> None:
+        """Queue frames that flow control does not bind."""
+        self.output.append(data)
+        self.size += len(data)
+
+    def take_output(self) -> bytes:
+        """All bytes to write, in order; empty if there are none."""
+        data = b"".join(self.output)
+        self.output.clear()
+        self.size = 0
+        return data
+
+    def can_send(self, stream: Stream) -> bool:
+        """Whether at least a part of a message could go out on the stream now."""
+        return (
+            stream.send_window > 0
+            and self.window > 0
+            and not stream.pending
+            and not self.corked
+            and self.size < self.high_water
+        )
+
+    def send_message(self, stream: Stream, payload: bytes) -> bool:
+        """Send one serialized message on a stream that is open to us.
+
+        Returns:
+            True if all of it is in `output`; False if some waits for a window: the stream will be in `writable`.
+        """
+        size = len(payload) + PREFIX_BYTES
+        if (
+            size <= stream.send_window
+            and size <= self.window
+            and size <= self.peer.max_frame_size
+            and self.size < self.high_water
+            and not self.corked
+            and not stream.pending
+        ):
+            self.output.append(
+                HEADER_AND_PREFIX.pack(size >> 8, size & 0xFF, DATA, 0, stream.id, 0, size - 5)
+            )
+            self.output.append(payload)
+            stream.send_window -= size
+            self.window -= size
+            self.size += size + frames.HEADER_BYTES
+            return True
+        return self._send_later(stream, payload)
+
+    def _send_later(self, stream: Stream, payload: bytes) -> bool:
+        if stream.pending is None:
+            stream.pending = bytearray()
+        stream.pending += PREFIX.pack(0, len(payload))
+        stream.pending += payload
+        self.want_write(stream)
+        self.resume()
+        return not stream.pending
+
+    def want_write(self, stream: Stream) -> None:
+        """Ask for a turn; the stream is in `writable` when it has had it and nothing of it is pending."""
+        stream.wants = True
+        self.line_up(stream)
+
+    def line_up(self, stream: Stream) -> None:
+        """Put a stream that wants to write into the line, if its window is open (it has just opened, perhaps)."""
+        if stream.wants and not stream.lined and stream.send_window > 0:
+            stream.lined = True
+            self.waiting.append(stream)
+
+    def resume(self) -> None:
+        """Let the waiting streams write, a frame each in turn, as far as windows and buffer go."""
+        waiting = self.waiting
+        while waiting and self.window > 0 and self.size < self.high_water and not self.corked:
+            stream = waiting.popleft()
+            stream.lined = False
+            if stream.state is not State.CLOSED and stream.send_window > 0:
+                self._write_some(stream)
+
+    def _write_some(self, stream: Stream) -> None:
+        pending = stream.pending
+        if pending:
+            size = min(len(pending), stream.send_window, self.window, self.peer.max_frame_size)
+            self.control(frames.frame(DATA, 0, stream.id, bytes(pending[:size])))
+            del pending[:size]
+            stream.send_window -= size
+            self.window -= size
+            if pending:
+                self.line_up(stream)
+                return
+        stream.wants = False
+        stream.pending = None
+        if stream.final is not None:
+            self._end(stream, stream.final)
+        else:
+            self.writable.append(stream)
+
+    def uncork(self) -> None:
+        """The socket has taken everything: senders may go on."""
+        self.corked = False
+        self.resume()
+
+    def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
+        """Send a header block that is not the stream's last, or with `end` its only one."""
+        stream.happened(Input.SEND_HEADERS)
+        self.control(
+            frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.peer.max_frame_size)
+        )
+        if end:
+            stream.happened(Input.SEND_END)
+
+    def end(self, stream: Stream, trailers: bytes = b"") -> None:
+        """End our side: with a trailers block, or without one by an empty DATA frame, after what is pending."""
+        if stream.final is not None:
+            raise LocalError(f"stream {stream.id} is ended already")
+        if stream.pending:
+            stream.final = trailers
+        else:
+            self._end(stream, trailers)
+
+    def _end(self, stream: Stream, trailers: bytes) -> None:
+        stream.final = trailers
+        if trailers:
+            self.send_headers(stream, trailers, end=True)
+        else:
+            stream.happened(Input.SEND_END)
+            self.control(frames.frame(DATA, frames.END_STREAM, stream.id))
+        self.writable.append(stream)
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """RST_STREAM; what was pending is dropped."""
+        stream.happened(Input.SEND_RST)
+        stream.pending = None
+        self.control(frames.rst_stream_frame(stream.id, code))
+
+    def credit(self, stream: Stream, size: int, threshold: int) -> None:
+        """Give back bytes that the call has taken; a WINDOW_UPDATE goes out for `threshold` of them together."""
+        stream.held -= size
+        if stream.loan:
+            paid = min(stream.loan, size)
+            stream.loan -= paid
+            size -= paid
+        stream.to_credit += size
+        if stream.to_credit >= threshold and not stream.remote_ended:
+            self.control(frames.window_update_frame(stream.id, stream.to_credit))
+            stream.recv_window += stream.to_credit
+            stream.to_credit = 0
+
+    def lend(self, stream: Stream, size: int) -> None:
+        """Open the window for the rest of a message that would not fit into it."""
+        stream.loan += size
+        stream.recv_window += size
+        self.control(frames.window_update_frame(stream.id, size))

@@ -1,0 +1,100 @@
+"""The server's side of a connection: the preface, new streams, requests."""
+
+from __future__ import annotations
+
+from ride_trio.wire import frames, headers
+from ride_trio.wire.connection import Connection
+from ride_trio.wire.errors import ConnectionFault, StreamFault
+from ride_trio.wire.events import RequestReceived, RequestRefused
+from ride_trio.wire.frames import PREFACE, ErrorCode, SettingId
+from ride_trio.wire.headers import Fields, NotGrpc
+from ride_trio.wire.limits import Limits
+from ride_trio.wire.states import Input
+from ride_trio.wire.stream import Stream
+
+
+class ServerConnection(Connection):
+    """One accepted connection. Construction queues our SETTINGS."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._preface_missing = len(PREFACE)
+        self._announce({SettingId.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams})
+
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        if self._preface_missing and self.fault is None:
+            self._read_preface()
+
+    def _read_preface(self) -> None:
+        """Compare what there is of the preface at once: a wrong client gets its answer without waiting."""
+        got = self._buffer[: len(PREFACE)]
+        if not PREFACE.startswith(got):
+            self.fail(ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 connection preface"))
+        elif len(got) == len(PREFACE):
+            self._position = len(PREFACE)
+            self._preface_missing = 0
+
+    def process(self) -> bool:
+        return not self._preface_missing and super().process()
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id % 2 == 0 or stream_id > self.last_peer_stream_id
+
+    def _on_header_list(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self._on_request_trailers(stream, fields, end=end)
+        elif stream_id % 2 == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS open stream {stream_id}, which is even")
+        elif stream_id > self.last_peer_stream_id:
+            self._open(stream_id, fields, end=end)
+        elif stream_id not in self._resets:
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which is closed")
+
+    def _open(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+        refused = self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams
+        if not self.goaway_sent:
+            self.last_peer_stream_id = stream_id
+        if refused:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or going away")
+        stream = Stream(stream_id, self.limits.stream_window, self.outbound.peer.initial_window_size)
+        stream.happened(Input.RECV_HEADERS)
+        self.streams[stream_id] = stream
+        try:
+            head = headers.parse_request(stream_id, fields)
+        except NotGrpc as refusal:
+            self._answer_http(stream, refusal, end=end)
+            return
+        except ValueError as error:
+            self.events.append(RequestRefused(stream, str(error)))
+        else:
+            stream.encoding = head.encoding
+            self.events.append(RequestReceived(stream, head))
+        if end:
+            self._end_stream(stream)
+
+    def _on_request_trailers(self, stream: Stream, fields: Fields, *, end: bool) -> None:
+        stream.happened(Input.RECV_HEADERS)
+        headers.check_fields(stream.id, fields, frozenset())
+        if not end:
+            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second header list without END_STREAM")
+        self._end_stream(stream)
+
+    def _answer_http(self, stream: Stream, refusal: NotGrpc, *, end: bool) -> None:
+        """A short text answer for a request that is not gRPC; what else it sends is not wanted."""
+        body = refusal.text.encode() + b"\n"
+        extra = [(b"content-length", b"%d" % len(body))]
+        if refusal.status == 405:
+            extra.append((b"allow", b"POST"))
+        if end:
+            stream.happened(Input.RECV_END)
+        block = headers.http_block(refusal.status, "text/plain; charset=utf-8", extra)
+        fits = len(body) <= min(stream.send_window, self.outbound.window)
+        self.outbound.send_headers(stream, block, end=not fits)
+        if fits:
+            self.outbound.window -= len(body)
+            stream.happened(Input.SEND_END)
+            self.outbound.control(frames.frame(frames.DATA, frames.END_STREAM, stream.id, body))
+        self.reset(stream, ErrorCode.NO_ERROR)
+        self.forget_if_closed(stream)

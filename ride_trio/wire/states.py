@@ -1,0 +1,96 @@
+"""The life of a stream as one table (RFC 9113, section 5.1, figure 2).
+
+Push is switched off by our SETTINGS, so the two reserved states do not occur. A row says what an input does in a
+state; a pair that is not there is an error of whoever caused the input, with the code that section 5.1 names.
+
+                      recv/send HEADERS
+              IDLE ------------------------> OPEN
+                                              |
+                       recv END_STREAM        |        send END_STREAM
+        HALF_CLOSED_REMOTE <------------------+------------------> HALF_CLOSED_LOCAL
+                |                             |                            |
+                |  send END_STREAM / RST      | RST                        |  recv END_STREAM / RST
+                +------------------------> CLOSED <------------------------+
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from ride_trio.wire.errors import LocalError, StreamFault, WireError
+from ride_trio.wire.frames import ErrorCode
+
+
+class State(Enum):
+    """Where a stream stands."""
+
+    IDLE = "idle"
+    OPEN = "open"
+    HALF_CLOSED_LOCAL = "half closed (local)"
+    HALF_CLOSED_REMOTE = "half closed (remote)"
+    CLOSED = "closed"
+
+
+class Input(Enum):
+    """What can happen to a stream. END_STREAM is an input of its own, after the frame that carries it."""
+
+    RECV_HEADERS = "received HEADERS"
+    RECV_DATA = "received DATA"
+    RECV_END = "received END_STREAM"
+    RECV_RST = "received RST_STREAM"
+    SEND_HEADERS = "sent HEADERS"
+    SEND_DATA = "sent DATA"
+    SEND_END = "sent END_STREAM"
+    SEND_RST = "sent RST_STREAM"
+
+
+_S, _I = State, Input
+TRANSITIONS: Final[dict[tuple[State, Input], State]] = {
+    (_S.IDLE, _I.RECV_HEADERS): _S.OPEN,
+    (_S.IDLE, _I.SEND_HEADERS): _S.OPEN,
+    (_S.OPEN, _I.RECV_HEADERS): _S.OPEN,
+    (_S.OPEN, _I.RECV_DATA): _S.OPEN,
+    (_S.OPEN, _I.RECV_END): _S.HALF_CLOSED_REMOTE,
+    (_S.OPEN, _I.RECV_RST): _S.CLOSED,
+    (_S.OPEN, _I.SEND_HEADERS): _S.OPEN,
+    (_S.OPEN, _I.SEND_DATA): _S.OPEN,
+    (_S.OPEN, _I.SEND_END): _S.HALF_CLOSED_LOCAL,
+    (_S.OPEN, _I.SEND_RST): _S.CLOSED,
+    (_S.HALF_CLOSED_LOCAL, _I.RECV_HEADERS): _S.HALF_CLOSED_LOCAL,
+    (_S.HALF_CLOSED_LOCAL, _I.RECV_DATA): _S.HALF_CLOSED_LOCAL,
+    (_S.HALF_CLOSED_LOCAL, _I.RECV_END): _S.CLOSED,
+    (_S.HALF_CLOSED_LOCAL, _I.RECV_RST): _S.CLOSED,
+    (_S.HALF_CLOSED_LOCAL, _I.SEND_RST): _S.CLOSED,
+    (_S.HALF_CLOSED_REMOTE, _I.RECV_RST): _S.CLOSED,
+    (_S.HALF_CLOSED_REMOTE, _I.SEND_HEADERS): _S.HALF_CLOSED_REMOTE,
+    (_S.HALF_CLOSED_REMOTE, _I.SEND_DATA): _S.HALF_CLOSED_REMOTE,
+    (_S.HALF_CLOSED_REMOTE, _I.SEND_END): _S.CLOSED,
+    (_S.HALF_CLOSED_REMOTE, _I.SEND_RST): _S.CLOSED,
+    (_S.CLOSED, _I.RECV_RST): _S.CLOSED,
+}
+
+_SENDING: Final = frozenset((Input.SEND_HEADERS, Input.SEND_DATA, Input.SEND_END, Input.SEND_RST))
+# "If a stream is in this state and an endpoint receives additional frames ... STREAM_CLOSED" (section 5.1).
+_CLOSED_TO_PEER: Final = frozenset((State.HALF_CLOSED_REMOTE, State.CLOSED))
+
+
+def step(state: State, happened: Input, stream_id: int) -> State:
+    """The state after an input.
+
+    Raises:
+        StreamFault: The peer did what this state does not allow.
+        LocalError: We did.
+    """
+    after = TRANSITIONS.get((state, happened))
+    if after is None:
+        raise _refusal(state, happened, stream_id)
+    return after
+
+
+def _refusal(state: State, happened: Input, stream_id: int) -> WireError:
+    text = f"{happened.value} on a stream that is {state.value}"
+    if happened in _SENDING:
+        return LocalError(f"stream {stream_id}: {text}")
+    code = ErrorCode.STREAM_CLOSED if state in _CLOSED_TO_PEER else ErrorCode.PROTOCOL_ERROR
+    return StreamFault(stream_id, code, text)

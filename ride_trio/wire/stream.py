@@ -1,0 +1,143 @@
+"""One stream of a connection: its state, its flow-control windows, and the gRPC messages cut out of its bytes.
+
+Inbound bytes are in one of three places, and `held` counts them all until they are given back to the peer's window:
+
+    DATA payload -> partial (an unfinished message) -> inbox (whole messages) -> taken by the call
+
+A message larger than the window could never arrive, because the call cannot take half a message. So when a length
+prefix announces more than the peer may still send, the window is opened by what is missing (a loan), and the first
+bytes given back afterwards pay it off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ride_trio.wire import frames
+from ride_trio.wire.frames import PREFIX, PREFIX_BYTES
+from ride_trio.wire.states import Input, State, step
+
+# gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+_RESOURCE_EXHAUSTED = 8
+_UNIMPLEMENTED = 12
+_INTERNAL = 13
+
+
+class Stream:
+    """See the module's text. `owner` belongs to whoever drives the connection."""
+
+    __slots__ = (
+        "encoding",
+        "failure",
+        "final",
+        "held",
+        "id",
+        "inbox",
+        "lined",
+        "loan",
+        "needed",
+        "owner",
+        "partial",
+        "pending",
+        "queued",
+        "recv_window",
+        "remote_ended",
+        "send_window",
+        "state",
+        "to_credit",
+        "wants",
+    )
+
+    def __init__(self, stream_id: int, recv_window: int, send_window: int) -> None:
+        self.id = stream_id
+        self.state = State.IDLE
+        self.owner: Any = None
+        self.recv_window = recv_window
+        self.send_window = send_window
+        self.inbox: list[bytes] = []
+        self.partial: bytearray | None = None
+        self.needed = PREFIX_BYTES
+        self.held = 0
+        self.to_credit = 0
+        self.loan = 0
+        self.encoding = "identity"
+        self.remote_ended = False
+        self.failure: tuple[int, str] | None = None
+        self.queued = False  # in the connection's list of streams with news
+        self.wants = False  # has something to write that could not go out at once
+        self.lined = False  # in the outbound side's line of streams that may write next
+        self.pending: bytearray | None = None  # framed messages that no window has let out yet
+        self.final: bytes | None = (
+            None  # trailers' header block, or b"" for a bare END_STREAM, after `pending`
+        )
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.id} {self.state.value}, {len(self.inbox)} messages, window {self.send_window}>"
+
+    def happened(self, happened: Input) -> None:
+        """Move on in the state table."""
+        self.state = step(self.state, happened, self.id)
+
+    @property
+    def can_receive(self) -> bool:
+        return self.state is State.OPEN or self.state is State.HALF_CLOSED_LOCAL
+
+    def take(self) -> list[bytes]:
+        """All whole messages that have arrived, oldest first; the caller credits their bytes."""
+        messages, self.inbox = self.inbox, []
+        return messages
+
+    @property
+    def takeable(self) -> int:
+        """Bytes that `take()` frees."""
+        return self.held - len(self.partial) if self.partial else self.held
+
+    def assemble(self, data: bytes, max_message: int) -> None:
+        """Cut a DATA payload into messages. Trouble goes into `failure`; what follows it is dropped."""
+        partial = self.partial
+        if partial is not None:
+            partial += data
+            if len(partial) < self.needed:
+                return
+            data, self.partial = bytes(partial), None
+        position, end, needed = 0, len(data), PREFIX_BYTES
+        while end - position >= PREFIX_BYTES:
+            flag, length = PREFIX.unpack_from(data, position)
+            if flag or length > max_message:
+                self.failure = self._refusal(flag, length, max_message)
+                return
+            stop = position + PREFIX_BYTES + length
+            if stop > end:
+                needed = PREFIX_BYTES + length
+                break
+            self.inbox.append(data[position + PREFIX_BYTES : stop])
+            position = stop
+        self.needed = needed
+        if position < end:
+            self.partial = bytearray(data[position:])
+
+    def _refusal(self, flag: int, length: int, max_message: int) -> tuple[int, str]:
+        if flag == 1 and self.encoding != "identity":
+            return _UNIMPLEMENTED, f"grpc-encoding {self.encoding!r} is not supported: use identity"
+        if flag:
+            return _INTERNAL, f"compressed-flag {flag} of a message without grpc-encoding"
+        return _RESOURCE_EXHAUSTED, f"message of {length} bytes is larger than the limit of {max_message}"
+
+    def ended_by_peer(self) -> None:
+        """END_STREAM has come."""
+        self.happened(Input.RECV_END)
+        self.remote_ended = True
+        if self.partial is not None and self.failure is None:
+            missing = self.needed - len(self.partial)
+            self.failure = (_INTERNAL, f"the stream ended {missing} bytes before the end of a message")
+
+    def shortage(self) -> int:
+        """Bytes by which the peer's window is too small to finish the message it has begun."""
+        if self.partial is None:
+            return 0
+        return max(0, self.needed - len(self.partial) - self.recv_window)
+
+    def window_moved(self, delta: int) -> bool:
+        """Change the send window (WINDOW_UPDATE, SETTINGS); False if it left the allowed range."""
+        self.send_window += delta
+        return self.send_window <= frames.MAX_WINDOW
