@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside its peer's from the same run."""

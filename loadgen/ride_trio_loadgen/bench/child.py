@@ -1,0 +1,50 @@
+"""A server in a process of its own, whose CPU time can be asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+# A server that has not said its port by then is broken.
+START_TIMEOUT_S: Final = 30.0
+
+
+class Child:
+    """A running server: its port, its process id, its CPU time."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self.port = port
+        self.pid = process.pid
+
+    def ask(self, question: str = "cpu") -> str:
+        """Send a line and wait for the line that answers it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{question}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def cpu_s(self) -> float:
+        """User and system time used since the process began, s."""
+        return float(self.ask())
+
+
+@contextmanager
+def child(module: str, *arguments: str) -> Iterator[Child]:
+    """Run `python -m module arguments` until the block ends; it is killed then, whatever happened."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline().strip()
+        if not first.isdigit():
+            raise RuntimeError(f"{module} {' '.join(arguments)} did not start: it said {first!r}")
+        yield Child(process, int(first))
+    finally:
+        process.kill()
+        process.wait()
