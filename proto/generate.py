@@ -104,9 +104,7 @@ def replace_once(text: str, old: str, new: str) -> str:
 
 def package_imports(text: str) -> str:
     """Our own modules: protoc imports them as `from a.b import c_pb2`, purerpc `import a.b.c_pb2 as x`."""
-    text = re.sub(
-        r"^import (\S+)\.(\w+_pb2) as ", rf"from {PACKAGE}.\1 import \2 as ", text, flags=re.MULTILINE
-    )
+    text = re.sub(r"^import (\S+)\.(\w+_pb2) as ", rf"from {PACKAGE}.\1 import \2 as ", text, flags=re.MULTILINE)
     ours = r"^from (?!google\.|ride_trio\.)(\S+) import (\w+_pb2)\b"
     return re.sub(ours, rf"from {PACKAGE}.\1 import \2", text, flags=re.MULTILINE)
 
@@ -167,9 +165,7 @@ def same(left: Path, right: Path) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make ride_trio/pb/ from proto/.")
-    parser.add_argument(
-        "--check", action="store_true", help="compare only; exit 1 if ride_trio/pb/ is out of date"
-    )
+    parser.add_argument("--check", action="store_true", help="compare only; exit 1 if ride_trio/pb/ is out of date")
     if not parser.parse_args().check:
         return generate(PB_DIR)
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,0 +1,84 @@
+"""`ride-trio demo`: a server and a city of clients on this machine, for some seconds, then a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import trio
+import typer
+
+from ride_trio.config import load_settings
+from ride_trio_cli.exits import fail, read_duration
+from ride_trio_cli.server_process import ServerFailedError, server_process
+
+if TYPE_CHECKING:
+    from ride_trio_cli.rides import Report, RidesPlan
+
+# Settings that the demo sets itself: only this machine can reach it, and no port that is in use is taken.
+OWN_SETTINGS = ("grpc_listen_addr", "http_listen_addr", "metrics_listen_addr")
+_LOOPBACK = dict.fromkeys(OWN_SETTINGS, "127.0.0.1:0")
+_QUIET = {"log_level": "warning"}  # unless a level is asked for: the report should not drown in the log
+_RATE_HZ = 2.0  # positions a second from each driver: lively enough to watch, nothing to a server
+_CONNECTIONS = 4  # several, so that sessions meet across connections
+_SPARE_TIME_S = 60.0  # beyond what is asked for: to start, to leave, to stop
+
+
+def demo(
+    overrides: dict[str, str],
+    duration: Annotated[str, typer.Option(help="How long the load runs.", metavar="DURATION")] = "10s",
+    drivers: Annotated[int, typer.Option(help="Drivers of the synthetic city.", min=1)] = 40,
+    riders: Annotated[int, typer.Option(help="Riders of the synthetic city.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Of the city's chance; the same seed is the same city.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report there too, as JSON.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Run a server and a load against it, then print a report.
+
+    Binds loopback only, on ports that are free. Exit code 0 if nothing went wrong and riders were matched.
+    """
+    from ride_trio_cli.rides import RidesFailedError, RidesPlan, publish
+
+    given = (_QUIET if not os.environ.get("LOG_LEVEL") else {}) | overrides | _LOOPBACK
+    settings = load_settings(given)
+    plan = RidesPlan(
+        target_host="127.0.0.1",
+        target_port=0,
+        drivers=drivers,
+        riders=riders,
+        duration_s=read_duration("--duration", duration),
+        rate_hz=_RATE_HZ,
+        seed=seed,
+        connections=_CONNECTIONS,
+        match_timeout_s=settings.match_timeout_s,
+        heartbeat_s=settings.heartbeat_interval_s,
+    )
+    try:
+        report, exit_code = trio.run(_demo, given, settings.shutdown_grace_s, plan)
+    except (ServerFailedError, RidesFailedError, trio.TooSlowError) as error:
+        fail(str(error) or "the demo took longer than it ever should")
+    publish(report, json_file)
+    _judge(report, exit_code)
+
+
+async def _demo(given: Mapping[str, str], grace_s: float, plan: RidesPlan) -> tuple[Report, int]:
+    """Run server and load; return the report and the server's exit code."""
+    from ride_trio_cli.rides import run_with_progress
+
+    with trio.fail_after(plan.duration_s + plan.match_timeout_s + grace_s + _SPARE_TIME_S):
+        async with server_process(given) as server:
+            report = await run_with_progress(replace(plan, target_port=server.grpc.port))
+            return report, await server.stop(grace_s)
+
+
+def _judge(report: Report, exit_code: int) -> None:
+    if report.failed:
+        fail("the load did not go as it should: see the report")
+    if report.matches == 0:
+        fail("nobody was matched")
+    if exit_code != 0:
+        fail(f"the server ended with exit code {exit_code}")

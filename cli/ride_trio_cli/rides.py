@@ -1,0 +1,38 @@
+"""What `load` and `demo` share: running rides against a server, progress meanwhile and a report after."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import purerpc
+from rich.console import Console
+
+from ride_trio_loadgen import Report, RidesPlan, TraceError, run_rides, show_progress
+
+__all__ = ["Report", "RidesFailedError", "RidesPlan", "publish", "run_with_progress"]
+
+
+class RidesFailedError(Exception):
+    """There is no report: nobody listens at the target, or a trace can't be read. The text says which."""
+
+
+async def run_with_progress(plan: RidesPlan) -> Report:
+    """Run the plan; how it goes is shown on standard error.
+
+    Raises:
+        RidesFailedError: it could not begin. What goes wrong later is in the report.
+    """
+    with show_progress(Console(stderr=True)) as progress:
+        try:
+            return await run_rides(plan, progress)
+        except (TraceError, purerpc.RpcFailedError) as error:
+            target = f"{plan.target_host}:{plan.target_port}"
+            raise RidesFailedError(f"cannot load {target}: {error}") from error
+
+
+def publish(report: Report, json_file: Path | None) -> None:
+    """Print the report as a table; write it as JSON if a file is given."""
+    Console().print(report.table())
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")

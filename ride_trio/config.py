@@ -1,0 +1,227 @@
+"""Every setting of the server, declared once: as a field of `Settings`.
+
+A field carries its default as one would type it, how it is read, and why it is there. From that follow its
+environment variable (`heartbeat_timeout_s` is HEARTBEAT_TIMEOUT: the unit's suffix falls away), its
+command-line option (`--heartbeat-timeout`), and the output of `ride-trio config`. An option wins over the
+environment, that over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn
+
+from ride_trio.errors import SettingsError
+from ride_trio.values import MAX_PORT, Address, format_duration, parse_address, parse_distance, parse_duration
+
+_MAX_DURATION_S = 86_400  # a day: nothing here is meant to take longer, so more is a slip of the unit
+_MAX_DISTANCE_M = 200_000  # 200 km: farther than any driver comes to a pickup
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting's text may be.
+
+    Attributes:
+        parse: text to value; raises ValueError.
+        format: value to text that `parse` reads as the same value.
+        allowed: completes "allowed is ..." in an error.
+        metavar: stands for the value in a command's help.
+        suffix: of the field's name, the unit of the value.
+    """
+
+    parse: Callable[[str], Any]
+    format: Callable[[Any], str]
+    allowed: str
+    metavar: str
+    suffix: str = ""
+
+
+def _within(parse: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
+    def parse_within(text: str) -> float:
+        value = parse(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse_within
+
+
+def _parse_count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _parse_log_level(text: str) -> str:
+    if text.lower() not in _LOG_LEVELS:
+        raise ValueError(text)
+    return text.lower()
+
+
+def _count(high: int) -> Kind:
+    return Kind(_within(_parse_count, 1, high), str, f"a whole number from 1 to {high}", "N")
+
+
+_ADDRESS = Kind(parse_address, str, f"HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to {MAX_PORT}", "HOST:PORT")
+_DURATION = Kind(
+    _within(parse_duration, 1e-9, _MAX_DURATION_S),
+    format_duration,
+    "a duration above 0 and up to 24h, such as 250ms, 5s or 1m30s",
+    "DURATION",
+    "_s",
+)
+_DURATION_OR_ZERO = Kind(
+    _within(parse_duration, 0, _MAX_DURATION_S),
+    format_duration,
+    "a duration from 0s to 24h, such as 250ms, 5s or 1m30s",
+    "DURATION",
+    "_s",
+)
+_DISTANCE_M = Kind(
+    _within(parse_distance, 1, _MAX_DISTANCE_M),
+    lambda metres: f"{metres:.12g}m",
+    "a distance from 1m to 200km, such as 5000, 5000m or 5km",
+    "DISTANCE",
+    "_m",
+)
+_LOG_LEVEL = Kind(_parse_log_level, str, "one of " + ", ".join(_LOG_LEVELS), "LEVEL")
+
+
+def _setting(default: str, kind: Kind, reason: str) -> Any:
+    """A field of `Settings`: its default as text, its kind, and what it is for."""
+    return field(default=kind.parse(default), metadata={"default": default, "kind": kind, "reason": reason})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The effective settings. Built directly, it is not checked; `load_settings` checks."""
+
+    grpc_listen_addr: Address = _setting(":7443", _ADDRESS, "where gRPC clients connect")
+    http_listen_addr: Address = _setting(":8080", _ADDRESS, "where browsers and WebSocket clients connect")
+    metrics_listen_addr: Address = _setting(":9090", _ADDRESS, "where Prometheus reads /metrics")
+    max_sessions: int = _setting("1200000", _count(10_000_000), "live sessions; a ceiling, the next one is refused")
+    outbound_buffer: int = _setting("256", _count(65_536), "messages waiting for one session before some are dropped")
+    heartbeat_interval_s: float = _setting("5s", _DURATION, "how often a client is told to say something")
+    heartbeat_timeout_s: float = _setting("15s", _DURATION, "silence after which a session is closed")
+    shard_count: int = _setting("64", _count(65_536), "parts of the broker, each with its own lock")
+    match_window_s: float = _setting("1s", _DURATION, "how often waiting riders are matched with free drivers")
+    match_radius_m: float = _setting("5km", _DISTANCE_M, "how far away a rider's driver may be")
+    match_timeout_s: float = _setting("30s", _DURATION, "wait after which a rider hears NO_DRIVER_FOUND")
+    shutdown_grace_s: float = _setting("10s", _DURATION_OR_ZERO, "time that calls have to finish when the server stops")
+    keepalive_time_s: float = _setting("30s", _DURATION, "quiet on a gRPC connection before it is pinged")
+    keepalive_timeout_s: float = _setting("10s", _DURATION, "time a peer has to answer such a ping")
+    log_level: str = _setting("info", _LOG_LEVEL, "least severe log line that is written")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table of settings: how it is named, read and explained."""
+
+    name: str  # field of Settings
+    default: str  # as one would type it
+    kind: Kind
+    reason: str
+
+    @property
+    def env(self) -> str:
+        return self.name.removesuffix(self.kind.suffix).upper()
+
+    @property
+    def option(self) -> str:
+        return "--" + self.env.lower().replace("_", "-")
+
+
+SETTINGS = tuple(Setting(f.name, **f.metadata) for f in fields(Settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The value of one setting, and where it is from: "default", "env" or "option"."""
+
+    setting: Setting
+    text: str
+    value: Any
+    source: str
+
+    @property
+    def canonical(self) -> str:
+        """The value as text, which reads as the same value."""
+        return self.setting.kind.format(self.value)
+
+    @property
+    def given_as(self) -> str:
+        """The setting with its value as the operator wrote it, for an error's line."""
+        return f"{self.setting.option} {self.text}" if self.source == "option" else f"{self.setting.env}={self.text}"
+
+
+def resolve(overrides: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Resolved]:
+    """Find every setting's value and source.
+
+    Args:
+        overrides: values of command-line options, as text, by field name; a name that is no field is an
+            error.
+        environ: environment variables. An empty one counts as not set.
+
+    Returns:
+        By field name, in the order of the table.
+
+    Raises:
+        SettingsError: a value is not allowed, or two that don't go together.
+    """
+    unknown = overrides.keys() - {setting.name for setting in SETTINGS}
+    if unknown:
+        raise SettingsError("no such setting: " + ", ".join(sorted(unknown)))
+    found = {setting.name: _resolve_one(setting, overrides, environ) for setting in SETTINGS}
+    _check_together(found)
+    return found
+
+
+def load_settings(overrides: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The effective settings. As `resolve`; without `environ` the process's environment counts."""
+    found = resolve(overrides or {}, os.environ if environ is None else environ)
+    return Settings(**{name: resolved.value for name, resolved in found.items()})
+
+
+def _resolve_one(setting: Setting, overrides: Mapping[str, str], environ: Mapping[str, str]) -> Resolved:
+    text, source = setting.default, "default"
+    if setting.name in overrides:
+        text, source = overrides[setting.name], "option"
+    elif environ.get(setting.env):
+        text, source = environ[setting.env], "env"
+    try:
+        return Resolved(setting, text, setting.kind.parse(text), source)
+    except ValueError:
+        _refuse(Resolved(setting, text, None, source), f"allowed is {setting.kind.allowed}")
+
+
+def _check_together(found: Mapping[str, Resolved]) -> None:
+    """Refuse values that are each allowed but don't go together.
+
+    Only if both were given: who sets a short timeout for a test need not set what it is compared with, too.
+    """
+    for longer, shorter in (
+        ("heartbeat_timeout_s", "heartbeat_interval_s"),
+        ("match_timeout_s", "match_window_s"),
+    ):
+        if _given(found[longer], found[shorter]) and found[longer].value <= found[shorter].value:
+            _refuse(found[longer], f"it must be longer than {found[shorter].given_as}")
+    taken: dict[Address, Resolved] = {}
+    for resolved in found.values():
+        if isinstance(resolved.value, Address) and resolved.value.port:
+            first = taken.setdefault(resolved.value, resolved)
+            if first is not resolved and _given(first, resolved):
+                _refuse(resolved, f"{first.given_as} is the same address")
+
+
+def _given(*both: Resolved) -> bool:
+    return all(resolved.source != "default" for resolved in both)
+
+
+def _refuse(resolved: Resolved, why: str) -> NoReturn:
+    shown = "".join(character if character.isprintable() else "?" for character in resolved.given_as)
+    raise SettingsError(f"{shown}: {why}")

@@ -1,0 +1,93 @@
+"""How operators write durations, distances and addresses, and what the program makes of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+MAX_PORT = 65_535  # a port has 16 bits
+
+# The units that Go's time.ParseDuration knows, since operators of Go services type the same values here.
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_DISTANCE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(km|m|)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `host` "" is all interfaces; `port` 0 is one that the system picks."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as `5s`, `250ms`, `1m30s`, `1.5h` (or plain `0`).
+
+    Returns:
+        Seconds, zero or more.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    parts = _DURATION_PART.findall(text)
+    if "".join(number + unit for number, unit in parts) != text or not text:
+        if text == "0":
+            return 0.0
+        raise ValueError(text)
+    return float(sum(Decimal(number) * _NANOSECONDS[unit] for number, unit in parts) / 1_000_000_000)
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds as `parse_duration` reads them, in the largest unit that keeps the number whole."""
+    nanoseconds = round(seconds * 1_000_000_000)
+    for unit in ("h", "m", "s", "ms", "us"):
+        count, rest = divmod(nanoseconds, _NANOSECONDS[unit])
+        if count and not rest:
+            return f"{count}{unit}"
+    return f"{nanoseconds}ns" if nanoseconds else "0s"
+
+
+def parse_address(text: str) -> Address:
+    """Read `:7443`, `host:7443` or `[::1]:7443`.
+
+    Raises:
+        ValueError: for anything else; an IPv6 address needs its brackets.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > MAX_PORT:
+        raise ValueError(text)
+    if host.startswith("[") and host.endswith("]"):
+        return Address(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", host):
+        raise ValueError(text)
+    return Address(host, int(port))
+
+
+def parse_distance(text: str) -> float:
+    """Read a distance such as `5000`, `5000m` or `5km`.
+
+    Returns:
+        Metres, zero or more.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    match = _DISTANCE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return float(Decimal(match[1]) * (1000 if match[2] == "km" else 1))

@@ -1,0 +1,49 @@
+"""The error tree as clients see it: codes and statuses are an interface."""
+
+from collections.abc import Iterator
+
+import purerpc
+import pytest
+
+from ride_trio import errors
+from ride_trio.errors import RideTrioError
+
+PUBLISHED = {
+    "BAD_SETTING": ("INVALID_ARGUMENT", False),
+    "CANNOT_LISTEN": ("UNAVAILABLE", True),
+    "BAD_REQUEST": ("INVALID_ARGUMENT", False),
+    "NO_DRIVER_FOUND": ("NOT_FOUND", True),
+    "NO_HEARTBEAT": ("UNAVAILABLE", True),
+    "SHUTDOWN": ("UNAVAILABLE", True),
+    "SLOW_CONSUMER": ("RESOURCE_EXHAUSTED", True),
+    "SESSION_TAKEN_OVER": ("ABORTED", False),
+    "CONNECTION_LIMIT": ("RESOURCE_EXHAUSTED", False),
+    "INTERNAL": ("INTERNAL", True),
+}
+
+
+def tree(base: type[RideTrioError] = RideTrioError) -> Iterator[type[RideTrioError]]:
+    yield base
+    for child in base.__subclasses__():
+        yield from tree(child)
+
+
+def test_codes_statuses_and_what_may_be_retried_are_the_published_ones() -> None:
+    found = {error.code: (error.grpc_status.name, error.retryable) for error in tree()}
+    assert found == PUBLISHED
+
+
+def test_the_opening_of_the_module_shows_the_whole_tree() -> None:
+    shown = errors.__doc__ or ""
+    assert [error.__name__ for error in tree() if error.__name__ not in shown] == []
+    assert [error.code for error in tree() if error.code != "INTERNAL" and error.code not in shown] == []
+
+
+@pytest.mark.parametrize("status", list(errors.GrpcStatus), ids=lambda status: status.name)
+def test_status_numbers_are_those_of_grpc(status: errors.GrpcStatus) -> None:
+    assert purerpc.Status(purerpc.StatusCode(int(status))).status_code.name == status.name
+
+
+def test_an_error_says_its_code_and_message() -> None:
+    error = errors.NoDriverFoundError("nobody within 5 km")
+    assert (str(error), error.detail) == ("nobody within 5 km", "NO_DRIVER_FOUND: nobody within 5 km")
