@@ -31,6 +31,28 @@ def rpc(
     _end(rpc.main(messages, rounds))
 
 
+@app.command()
+def sessions(
+    sessions: Annotated[int, typer.Option(help="Connect streams that are held.", min=1)] = 20_000,
+    connections: Annotated[int, typer.Option(help="Connections that they share.", min=1)] = 200,
+) -> None:
+    """Memory a session, CPU a heartbeat, the collector's longest pause: our server, and a bare grpc.aio one."""
+    _need_peers()
+    from ride_trio_loadgen.bench import sessions as bench_sessions
+
+    _end(bench_sessions.main(sessions, connections))
+
+
+@app.command("slow-peer")
+def slow_peer(
+    rounds: Annotated[int, typer.Option(help="Pairs of rounds, without and with slow peers.", min=1)] = 5,
+) -> None:
+    """Ack times of healthy sessions, without and with peers in their zone that never read."""
+    from ride_trio_loadgen.bench import slow_peer
+
+    _end(slow_peer.main(rounds))
+
+
 def _need_peers() -> None:
     missing = [name for name in _PEERS if find_spec(name) is None]
     if missing:

@@ -26,7 +26,7 @@ from purerpc import Cardinality, Status, StatusCode
 from ride_trio.rpc.messages import In, MessageStream, Out
 from ride_trio.rpc.method import Method
 from ride_trio.rpc.status import OK, status_of
-from ride_trio.wire import ErrorCode
+from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.headers import RequestHead, response_block, trailers_block
 from ride_trio.wire.metadata import Metadata, MetadataLike
 from ride_trio.wire.states import State
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 # What a client is told when a handler raises something that is not a status: nothing of its text.
 HANDLER_FAILED: Final = Status(StatusCode.UNKNOWN, "the handler failed; the server's log says why")
+CANCELLED: Final = Status(StatusCode.CANCELLED, "the call was cancelled")
 _SINGLE_REQUEST: Final = (Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM)
 _SINGLE_RESPONSE: Final = (Cardinality.UNARY_UNARY, Cardinality.STREAM_UNARY)
 
@@ -128,13 +129,20 @@ class Call(MessageStream[In, Out]):
     # ------------------------------------------------------------------ sending
 
     async def start(self, metadata: MetadataLike = ()) -> None:
-        """Send the response's headers now; otherwise they go out with the first message."""
+        """Send the response's headers now; otherwise they go out with the first message.
+
+        Raises:
+            LocalError: They are sent already, or metadata that gRPC does not allow.
+        """
+        if self._started:
+            raise LocalError("the response's headers are sent already")
         self._start(metadata)
 
     def _start(self, metadata: MetadataLike = ()) -> None:
+        block = response_block(metadata)
         self._started = True
         if self.stream.state is not State.CLOSED:
-            self._link.outbound.send_headers(self.stream, response_block(metadata))
+            self._link.outbound.send_headers(self.stream, block)
             self._link.mark()
 
     def fail(self, error: Exception) -> None:
@@ -147,8 +155,11 @@ class Call(MessageStream[In, Out]):
         """Run the handler and end the call. Cancelled by RST_STREAM, a lost connection, the deadline or shutdown."""
         started_at = trio.current_time()
         self._method.started.n += 1
-        status = await self._run_handler()
-        self._method.ended(status.status_code.name, trio.current_time() - started_at)
+        status = CANCELLED
+        try:
+            status = await self._run_handler()
+        finally:  # the connection's end cancels from outside: that call is counted, too
+            self._method.ended(status.status_code.name, trio.current_time() - started_at)
         self._finish(status)
 
     async def _run_handler(self) -> Status:
@@ -168,7 +179,7 @@ class Call(MessageStream[In, Out]):
     def _status_when_cancelled(self) -> Status:
         if trio.current_time() >= self.deadline:
             return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
-        return Status(StatusCode.CANCELLED, "the call was cancelled")
+        return CANCELLED
 
     def _status_for(self, error: Exception) -> Status:
         status = status_of(error)
@@ -207,7 +218,7 @@ class Call(MessageStream[In, Out]):
         stream, link = self.stream, self._link
         if stream.state is State.CLOSED:
             return
-        block = trailers_block(status.int_value, status.status_message, self.trailing_metadata)
+        block = self._trailers(status)
         if not self._started:
             block = response_block() + block
         stream.pending = None  # only a call that is cut short has any
@@ -218,11 +229,16 @@ class Call(MessageStream[In, Out]):
             link.wire.reset(stream, ErrorCode.NO_ERROR)
         link.mark()
 
+    def _trailers(self, status: Status) -> bytes:
+        try:
+            return trailers_block(status.int_value, status.status_message, self.trailing_metadata)
+        except Exception:  # a message that is no text, metadata that gRPC does not allow: this call's fault only
+            log.exception("the status of %s for %s cannot be sent: %r", self.head.path, self.peer, status)
+            return trailers_block(HANDLER_FAILED.int_value, HANDLER_FAILED.status_message)
+
 
 async def _checked(result: Awaitable[Any]) -> Any:
     """Await what a handler returned, with a clear error if it is nothing to await."""
     if not hasattr(result, "__await__"):
-        raise TypeError(
-            f"a handler has to be an async function or an async generator, this returned {result!r}"
-        )
+        raise TypeError(f"a handler has to be an async function or an async generator, this returned {result!r}")
     return await result

@@ -51,8 +51,13 @@ class ClientLink(Link):
         self.changed = trio.lowlevel.ParkingLot()  # settings, streams or the connection's life have changed
         self.handshaken = False
 
+    def started(self) -> None:
+        """A client has no helpers: it leaves keepalive to the server."""
+
     def on_event(self, event: Event) -> None:
         match event:
+            case ResponseReceived(stream) | TrailersReceived(stream) | StreamReset(stream) if stream.owner is None:
+                pass  # the call has ended before: by what came with it, or by us
             case ResponseReceived(stream):
                 _owner(stream).on_response(event)
             case TrailersReceived(stream):
@@ -140,21 +145,21 @@ class Channel:
         nursery = await self._exit.enter_async_context(trio.open_nursery())
         nursery.start_soon(self._link.run)
         try:
-            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
-                while not self._link.handshaken and not self._link.over:
-                    await self._link.changed.park()
-            if self._link.over:
-                raise purerpc.UnavailableError(self._link.reason)
-        except (trio.TooSlowError, purerpc.UnavailableError) as error:
-            await self._give_up(nursery)
-            if isinstance(error, purerpc.UnavailableError):
-                raise
-            raise purerpc.UnavailableError(f"{self._host}:{self._port} sent no HTTP/2 SETTINGS") from None
+            await self._shake_hands(self._link)
+        finally:
+            if self._link.over or not self._link.handshaken:  # or cancelled while waiting
+                nursery.cancel_scope.cancel()
+                await self._exit.aclose()
         return self
 
-    async def _give_up(self, nursery: trio.Nursery) -> None:
-        nursery.cancel_scope.cancel()
-        await self._exit.aclose()
+    async def _shake_hands(self, link: ClientLink) -> None:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
+            while not link.handshaken and not link.over:
+                await link.changed.park()
+        if link.over:
+            raise purerpc.UnavailableError(link.reason)
+        if not link.handshaken:
+            raise purerpc.UnavailableError(f"{self._host}:{self._port} sent no HTTP/2 SETTINGS")
 
     async def _connect(self) -> Transport:
         if self._stream is not None:
@@ -199,7 +204,7 @@ class Channel:
         head = RequestHead(
             path,
             authority=f"{self._host}:{self._port}",
-            timeout_s=timeout_s or _time_left(),
+            timeout_s=_time_left() if timeout_s is None else timeout_s,
             metadata=metadata,
         )
         return ClientCall(self, head, response_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import purerpc
@@ -15,12 +16,14 @@ from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import ResponseReceived, StreamReset, TrailersReceived
 from ride_trio.wire.headers import RequestHead, is_grpc, status_of_http, status_of_reset
 from ride_trio.wire.metadata import Metadata
-from ride_trio.wire.states import State
+from ride_trio.wire.states import Input, State
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ride_trio.rpc.channel import Channel, ClientLink
+
+log = logging.getLogger(__name__)
 
 
 class ClientCall(MessageStream[In, Out]):
@@ -81,6 +84,10 @@ class ClientCall(MessageStream[In, Out]):
             self._link.reset(self.stream, ErrorCode.CANCEL)
             self._end(Status(1, "cancelled by this client"))
 
+    def abandon(self) -> None:
+        """`cancel()` in the next pass, from any thread."""
+        self._link.soon(self.cancel)
+
     async def done_sending(self) -> None:
         """Half-close, after everything sent is out."""
         await self.wait_sent()
@@ -106,11 +113,14 @@ class ClientCall(MessageStream[In, Out]):
             self._end(Status(status_of_http(head.http_status), text))
 
     def on_trailers(self, event: TrailersReceived) -> None:
-        trailers = event.trailers
+        trailers, failure = event.trailers, self.stream.failure
         self.trailing_metadata = trailers.metadata
         if self.stream.state is not State.CLOSED:
             self._link.reset(self.stream, ErrorCode.NO_ERROR)
-        self._end(Status(trailers.code, trailers.message))
+        if trailers.code == 0 and failure is not None:  # OK is not true: there was a message we could not take
+            self._end(Status(*failure))
+        else:
+            self._end(Status(trailers.code, trailers.message))
 
     def on_reset(self, event: StreamReset) -> None:
         by = "the server" if event.by_peer else "this client"
@@ -119,12 +129,24 @@ class ClientCall(MessageStream[In, Out]):
         self._end(Status(status_of_reset(event.code), f"the stream was reset by {by} with {code}{detail}"))
 
     def on_lost(self, reason: str) -> None:
+        self.stream.happened(Input.RECV_RST)
+        self.stream.pending = None
         self._end(Status(14, reason))
 
     def fail(self, error: Exception) -> None:
         self._link.reset(self.stream, ErrorCode.CANCEL)
         status = error.status if isinstance(error, purerpc.RpcFailedError) else Status(2, repr(error))
         self._end(status)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """A sink hears of the end after a failure, too, although there are messages that it has not taken."""
+        if self._sink is not None and not self._told_end:
+            self._told_end = True
+            try:
+                self._sink(None)
+            except Exception:
+                log.exception("the sink of %r failed at the call's end", self)
 
     def _end(self, status: Status) -> None:
         if self.status is None:
@@ -134,9 +156,10 @@ class ClientCall(MessageStream[In, Out]):
             self._channel.call_ended()
             self.on_writable()
             self.on_ready()
+            self.stream.owner = None  # a circle less for the garbage collector
 
     def at_end(self) -> bool:
-        if self.stream.failure is not None:
+        if self.status is None and self.stream.failure is not None:
             error = error_for(*self.stream.failure)
             self.fail(error)
             raise error

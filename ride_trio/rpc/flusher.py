@@ -51,6 +51,13 @@ class Flusher(trio.abc.Instrument):
             except Exception as error:
                 log.exception("flush of %r failed", item)
                 self.token.run_sync_soon(item.broken, error)
+        if self._dirty:
+            # A source has marked another connection, and trio has decided how long to sleep: have one more pass.
+            self.token.run_sync_soon(_one_more_pass)
+
+
+def _one_more_pass() -> None:
+    """Nothing to do: what is called for is the pass that ends after it."""
 
 
 _current: Final[RunVar[Flusher]] = RunVar("ride_trio_flusher")

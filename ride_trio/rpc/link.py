@@ -53,6 +53,7 @@ class Link(ABC):
         self.sources: list[StreamUser] = []
         self.dirty = False
         self.over = False
+        self.reads = 0
         self.nursery: trio.Nursery | None = None
         self.stalls = stalls
         self._bytes_in = bytes_in
@@ -72,7 +73,7 @@ class Link(ABC):
 
     def mark(self) -> None:
         """There is something to write (or to pull): flush at the end of this pass."""
-        if self.dirty:
+        if self.dirty or self.over:
             return
         self.dirty = True
         if self._direct:
@@ -82,7 +83,8 @@ class Link(ABC):
 
     def flush(self) -> None:
         """Pull the woken sources and write what there is, without waiting and without waking a task."""
-        self.dirty = False
+        if self.over:
+            return  # the socket is closed, and its number may be another one's by now
         self._pull_sources()
         outbound = self.outbound
         while not outbound.corked:
@@ -98,10 +100,13 @@ class Link(ABC):
         self._flusher.token.run_sync_soon(function, *args)
 
     def _pull_sources(self) -> None:
+        """Pull each woken source once. What that queues is written next; a source that wakes itself comes again."""
+        sources, self.sources = self.sources, []
+        for user in sources:
+            user.pull()
+        self.dirty = False
         if self.sources:
-            sources, self.sources = self.sources, []
-            for user in sources:
-                user.pull()
+            self.mark()
 
     def _write(self) -> None:
         outbound = self.outbound
@@ -149,7 +154,6 @@ class Link(ABC):
         while True:
             await self._writer.wait()
             if not self._direct:
-                self.dirty = False
                 self._pull_sources()
             data = self._backlog or self.outbound.take_output()
             self._backlog = b""
@@ -190,8 +194,9 @@ class Link(ABC):
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
                 await self.transport.aclose()
 
+    @abstractmethod
     def started(self) -> None:
-        """The nursery is open: a subclass starts its helper tasks."""
+        """The nursery is open: start helper tasks."""
 
     @abstractmethod
     def ended(self, error: Exception | None) -> None:
@@ -201,6 +206,7 @@ class Link(ABC):
         wire = self.wire
         while data := await self.transport.read():
             self._bytes_in.n += len(data)
+            self.reads += 1
             wire.feed(data)
             while wire.process():
                 self._dispatch()
@@ -209,6 +215,9 @@ class Link(ABC):
             if wire.fault is not None:
                 await self._say_goodbye()
                 return
+            if self.outbound.size > wire.limits.max_control_backlog:
+                # A peer that asks and does not read the answers: it may ask on when it has read.
+                await self.drained()
 
     def _dispatch(self) -> None:
         """Hand on what a pass over the input has brought."""

@@ -173,17 +173,15 @@ class MessageStream(Generic[In, Out]):
             try:
                 self._offer(self._sink)
             except Exception as error:
-                self._holding = True
                 self.fail(error)
+                self._sink = None
             finally:
                 self._offering = False
 
     def _offer(self, sink: Callable[[In | None], bool]) -> None:
-        stream = self.stream
-        if self._batch:
-            stream.inbox[:0] = self._batch[::-1]
-            self._batch = []
-        inbox, taken = stream.inbox, 0
+        if not self._offer_batch(sink):
+            return
+        inbox, taken = self.stream.inbox, 0
         try:
             for data in inbox:
                 if not sink(self.decode(data)):
@@ -196,6 +194,16 @@ class MessageStream(Generic[In, Out]):
         if not inbox and self.at_end() and not self._told_end:
             self._told_end = True
             sink(None)
+
+    def _offer_batch(self, sink: Callable[[In | None], bool]) -> bool:
+        """First what was taken for `receive()` and is left of it: counted and credited already, last one first."""
+        batch = self._batch
+        while batch:
+            if not sink(self.decode(batch[-1])):
+                self._holding = True
+                return False
+            batch.pop()
+        return True
 
     def _credit_taken(self, inbox: list[bytes], taken: int) -> None:
         if taken == len(inbox):
@@ -220,7 +228,7 @@ class MessageStream(Generic[In, Out]):
         stream, link = self.stream, self._link
         if not self._started:
             self._start()
-        if stream.state is State.CLOSED or stream.state is State.HALF_CLOSED_LOCAL:
+        if self._sending_is_over():
             await self.closed_while_sending()
         self._sent.n += 1
         if not link.outbound.send_message(stream, data):
@@ -230,17 +238,25 @@ class MessageStream(Generic[In, Out]):
         elif not link.dirty:
             link.mark()
 
+    def _sending_is_over(self) -> bool:
+        state = self.stream.state
+        return state is State.CLOSED or state is State.HALF_CLOSED_LOCAL
+
     async def closed_while_sending(self) -> None:
         """The stream takes no more: let a pending cancellation through, else say so."""
         await trio.lowlevel.checkpoint()
         raise trio.ClosedResourceError("the call is over: nothing more can be sent")
 
     def send_nowait(self, message: Out) -> bool:
-        """Send a message if it can go out whole at once; False if it would have to wait (it was not sent)."""
+        """Send a message if the windows are open; what does not fit into them follows by itself.
+
+        Returns:
+            False if it would have to wait or the call takes no more; it was not sent then.
+        """
         stream, link = self.stream, self._link
         if not self._started:
             self._start()
-        if stream.state is State.CLOSED or not link.outbound.can_send(stream):
+        if self._sending_is_over() or not link.outbound.can_send(stream):
             return False
         self._sent.n += 1
         link.outbound.send_message(stream, message.SerializeToString())  # type: ignore[attr-defined]
@@ -278,6 +294,7 @@ class MessageStream(Generic[In, Out]):
 
     def drain_source(self) -> None:
         """Pull now, as far as flow control lets."""
+        self._source_empty = False
         self.pull()
         self._link.mark()
 
@@ -287,7 +304,8 @@ class MessageStream(Generic[In, Out]):
         while True:
             self.pull()
             self._link.mark()
-            if self.stream.state is State.CLOSED or (self._source_empty and not self.stream.pending):
+            empty = self._source is None or self._source_empty
+            if self._sending_is_over() or (empty and not self.stream.pending):
                 return
             if self._lot is None:
                 self._lot = trio.lowlevel.ParkingLot()
@@ -296,7 +314,7 @@ class MessageStream(Generic[In, Out]):
     def pull(self) -> None:
         """Called by the link at the end of a pass."""
         self._source_woken = False
-        if self._source is None or self._source_empty or self.stream.state is State.CLOSED:
+        if self._source is None or self._source_empty or self._sending_is_over():
             return
         outbound, stream, sent = self._link.outbound, self.stream, 0
         if not self._started:
@@ -314,6 +332,8 @@ class MessageStream(Generic[In, Out]):
             return
         finally:
             self._sent.n += sent
+            if sent and self._holding:
+                self._link.soon(self.resume)  # a sink that held back for want of room has some now
         self._link.stalls.n += 1
         outbound.want_write(stream)
 

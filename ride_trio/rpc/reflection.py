@@ -92,9 +92,7 @@ def _answer(catalogue: Catalogue, pb: Any, request: Any) -> Any:
     response = pb.ServerReflectionResponse(valid_host=request.host, original_request=request)
     kind = request.WhichOneof("message_request")
     if kind == "list_services":
-        response.list_services_response.service.extend(
-            pb.ServiceResponse(name=name) for name in catalogue.names
-        )
+        response.list_services_response.service.extend(pb.ServiceResponse(name=name) for name in catalogue.names)
         return response
     asked, files = _find(catalogue, kind, request)
     if files is not None:

@@ -12,6 +12,7 @@ import trio
 from purerpc import Service
 
 from ride_trio.metrics import EngineMetrics
+from ride_trio.rpc.keepalive import Keepalive
 from ride_trio.rpc.method import Method, methods_of
 from ride_trio.rpc.server_link import ServerLink
 from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 4_096
 # After the grace time a cancelled handler still gets to send its status and close.
 CANCEL_GRACE_S: Final = 1.0
+# A server is mostly stopped by cancelling it: what a service's teardown_fn gets for its work then.
+TEARDOWN_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,12 @@ async def _provided(
     """A service for as long as the server runs, the way purerpc's `setup_fn` and `teardown_fn` want it."""
     provided = service if setup_fn is None else await setup_fn()
     assert provided is not None  # add_service has seen to it
-    yield provided
-    if teardown_fn is not None:
-        await teardown_fn()
+    try:
+        yield provided
+    finally:
+        if teardown_fn is not None:
+            with trio.move_on_after(TEARDOWN_TIMEOUT_S, shield=True):
+                await teardown_fn()
 
 
 class Server:
@@ -56,6 +62,7 @@ class Server:
         host: Address or name to bind; None and "" mean all interfaces, as purerpc does.
         metrics: Where to count; its own by default.
         limits: Bounds of each connection.
+        keepalive: When to ping a quiet client, and when to give it up.
     """
 
     def __init__(
@@ -65,11 +72,13 @@ class Server:
         host: str | None = None,
         metrics: EngineMetrics | None = None,
         limits: Limits | None = None,
+        keepalive: Keepalive | None = None,
     ) -> None:
         self.port = port
         self.host = host or None
         self.metrics = metrics or EngineMetrics()
         self.limits = limits or Limits()
+        self.keepalive = keepalive or Keepalive()
         self._providers: dict[str, AbstractAsyncContextManager[Service]] = {}
         self._methods: dict[str, Method] = {}
         self._links: set[ServerLink] = set()
@@ -154,12 +163,14 @@ class Server:
 
     async def _serve(self, transport: Transport) -> None:
         names = frozenset(method.service for method in self._methods.values())
-        link = ServerLink(transport, self._methods, names, self.metrics, self.limits)
+        link = ServerLink(transport, self._methods, names, self.metrics, self.limits, self.keepalive)
         self.metrics.accepted.n += 1
         self.metrics.connections.n += 1
         self._links.add(link)
         try:
-            if not self._closing:
+            if self._closing:
+                await transport.aclose()
+            else:
                 await link.run()
         except* Exception as group:
             # A fault of ours in one connection costs this connection, no other.

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import purerpc
 import trio
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.call import Call
+from ride_trio.rpc.keepalive import Keepalive, keep_alive
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.method import Method
 from ride_trio.rpc.transport import LINGER_S, Transport
 from ride_trio.wire import ErrorCode, Limits, ServerConnection
 from ride_trio.wire.events import ConnectionEnded, Event, RequestReceived, RequestRefused, StreamReset
 from ride_trio.wire.headers import response_block, trailers_block
+from ride_trio.wire.states import State
 from ride_trio.wire.stream import Stream
 
 _INVALID_ARGUMENT = 3
@@ -31,6 +34,7 @@ class ServerLink(Link):
         services: Their names, to tell an unknown method from an unknown service.
         metrics: The server's.
         limits: The server's.
+        keepalive: When to ping a quiet client.
     """
 
     def __init__(
@@ -40,17 +44,24 @@ class ServerLink(Link):
         services: frozenset[str],
         metrics: EngineMetrics,
         limits: Limits,
+        keepalive: Keepalive,
     ) -> None:
-        super().__init__(
-            ServerConnection(limits), transport, metrics.bytes_in, metrics.bytes_out, metrics.stalls
-        )
+        super().__init__(ServerConnection(limits), transport, metrics.bytes_in, metrics.bytes_out, metrics.stalls)
         self._methods = methods
         self._services = services
         self._metrics = metrics
+        self._keepalive = keepalive
         self._calls: dict[int, Call[Any, Any]] = {}
+        # Handlers of reset streams that still clean up count, too: or a client that opens and resets, again and again,
+        # would pile them up (CVE-2023-44487). Twice, because one that is at its limit may end and begin many at once.
+        self._max_calls = 2 * limits.max_concurrent_streams
         self._draining = False
         self._idle = trio.Event()
         self._ended = trio.Event()
+
+    def started(self) -> None:
+        assert self.nursery is not None
+        self.nursery.start_soon(keep_alive, self, self._keepalive)
 
     @property
     def calls(self) -> int:
@@ -61,7 +72,9 @@ class ServerLink(Link):
         match event:
             case RequestReceived(stream, head):
                 method = self._methods.get(head.path)
-                if method is None:
+                if len(self._calls) >= self._max_calls:
+                    self.wire.reset(stream, ErrorCode.REFUSED_STREAM)
+                elif method is None:
                     self._refuse(stream, _UNIMPLEMENTED, self._unknown(head.path))
                 else:
                     self._start_call(Call(self, stream, head, method))
@@ -87,6 +100,7 @@ class ServerLink(Link):
             await call.run()
         finally:
             del self._calls[call.stream.id]
+            call.stream.owner = None  # a circle less for the garbage collector
             if self._draining and not self._calls:
                 self._idle.set()
 
@@ -97,7 +111,9 @@ class ServerLink(Link):
         return f"there is no service {service!r} here"
 
     def _refuse(self, stream: Stream, code: int, message: str) -> None:
-        """Answer with a status and no handler."""
+        """Answer with a status and no handler, unless the peer has reset the stream in the same breath."""
+        if stream.state is State.CLOSED:
+            return
         self.outbound.end(stream, response_block() + trailers_block(code, message))
         self.wire.forget_if_closed(stream)
         if not stream.remote_ended:
@@ -121,7 +137,7 @@ class ServerLink(Link):
     def cancel_calls(self) -> None:
         """Cancel every handler: the grace time is over."""
         for call in list(self._calls.values()):
-            call.scope.cancel()
+            call.fail(purerpc.UnavailableError("SHUTDOWN: the server is stopping"))
 
     def ended(self, error: Exception | None) -> None:
         self._idle.set()

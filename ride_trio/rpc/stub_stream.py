@@ -2,13 +2,14 @@
 
 purerpc's wrappers call `start_request(...)` and then, on what it returns, `send_message`, `close` (half-close),
 `receive_message` (None at the end) and `end_stream_event`, which has to be purerpc's `ResponseEnded` for the status
-to be raised. A call that is cancelled while it waits is reset: a stub has no other way to say that it has lost
-interest.
+to be raised. A call that is cancelled while it waits, or whose stream is dropped before its end, is reset: a stub has
+no other way to say that it has lost interest.
 """
 
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -28,6 +29,12 @@ class StubStream:
     def __init__(self, call: ClientCall[Any, Any]) -> None:
         self._call = call
         self.end_stream_event: ResponseEnded | None = None
+
+    def __del__(self) -> None:
+        # purerpc's generators, left early, drop their stream without a word. This may be any thread.
+        if self._call.status is None:
+            with suppress(trio.RunFinishedError):
+                self._call.abandon()
 
     @property
     def stream_id(self) -> int:

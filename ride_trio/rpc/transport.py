@@ -71,6 +71,7 @@ class SocketTransport:
         await self._stream.send_eof()
 
     async def aclose(self) -> None:
+        self._fd = -1  # the number is given to the next socket at once
         await self._stream.aclose()
 
 

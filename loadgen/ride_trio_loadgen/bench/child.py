@@ -20,17 +20,13 @@ class Child:
         self.port = port
         self.pid = process.pid
 
-    def ask(self, question: str = "cpu") -> str:
-        """Send a line and wait for the line that answers it."""
+    def ask(self, question: str) -> float:
+        """Ask for a figure: cpu (s since the process began), rss (bytes), gc (longest pause, s)."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{question}\n")
         self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
-
-    def cpu_s(self) -> float:
-        """User and system time used since the process began, s."""
-        return float(self.ask())
+        return float(self._process.stdout.readline())
 
 
 @contextmanager

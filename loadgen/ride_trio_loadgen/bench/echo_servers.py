@@ -2,35 +2,23 @@
 
     python -m ride_trio_loadgen.bench.echo_servers ENGINE
 
-prints its port, then answers each line on stdin with the CPU seconds (user + system) that the process has used, and
-ends with stdin. The bidi method is `/bench.Echo/Bidi`, messages are google.protobuf.BytesValue.
+prints its port and answers the questions of `questions.py`.
+The bidi method is `/bench.Echo/Bidi`, messages are google.protobuf.BytesValue.
 """
 
 from __future__ import annotations
 
-import resource
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from google.protobuf.wrappers_pb2 import BytesValue
 
+from ride_trio_loadgen.bench.questions import ready
+
 SERVICE: Final = "bench.Echo"
 METHOD: Final = "Bidi"
 PATH: Final = f"/{SERVICE}/{METHOD}"
-
-
-def _answer_cpu_questions() -> None:
-    for _line in sys.stdin:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        print(usage.ru_utime + usage.ru_stime, flush=True)
-
-
-def ready(port: int) -> None:
-    """Tell the parent the port, then answer it from a thread (the same for every engine)."""
-    print(port, flush=True)
-    threading.Thread(target=_answer_cpu_questions, daemon=True).start()
 
 
 def _purerpc_service(handler: Callable[..., Any]) -> Any:
@@ -124,7 +112,8 @@ def grpclib() -> None:
     async def main() -> None:
         server = grpclib.server.Server([Echo()])
         await server.start("127.0.0.1", 0)
-        ready(server._server.sockets[0].getsockname()[1])
+        listening: Any = server._server
+        ready(listening.sockets[0].getsockname()[1])
         await server.wait_closed()
 
     asyncio.run(main())

@@ -47,9 +47,9 @@ async def echo(port: int, count: int, server: Child) -> float:
         channel.open(PATH, BytesValue, BytesValue) as call,
     ):
         await _exchange(call, WARM_UP)
-        before = server.cpu_s()
+        before = server.ask("cpu")
         await _exchange(call, count)
-        return (server.cpu_s() - before) / count * 1e6
+        return (server.ask("cpu") - before) / count * 1e6
 
 
 async def _exchange(call: Any, count: int) -> None:
