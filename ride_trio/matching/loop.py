@@ -1,0 +1,58 @@
+"""The matching loop: every window, in order of arrival, each waiting rider gets the nearest free driver.
+
+It shares its thread with every session, so it works in slices and lets the others run in between. A decision is
+atomic (see `Dispatcher`); between two of them riders may cancel and drivers may go, so each is made on what holds then.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final
+
+import trio
+
+from ride_trio.matching.dispatcher import Dispatcher
+from ride_trio.metrics import RideMetrics
+
+# Requests looked at before others may run. A search takes 20 us in an empty city and 300 us in a dense one (500 free
+# drivers in the nine nearest cells), so a slice stays below 5 ms; the checkpoint costs 4-12 us.
+SLICE_REQUESTS: Final = 16
+
+
+async def run_matching(dispatcher: Dispatcher, metrics: RideMetrics, window_s: float) -> None:
+    """Match for ever, at a fixed cadence.
+
+    A window that takes longer than `window_s` puts the next one off to the next beat; beats are not made up for.
+
+    Args:
+        dispatcher: knows who waits and who is free.
+        metrics: gets the length of each window's work, and who waits and is free after it.
+        window_s: seconds from one window to the next.
+    """
+    beat = trio.current_time()
+    while True:
+        late_s = trio.current_time() - beat
+        beat += window_s * (1 + max(0, int(late_s / window_s)))
+        await trio.sleep_until(beat)
+        metrics.match_window.observe(await match_window(dispatcher))
+        metrics.waiting_riders.n = len(dispatcher.waiting)
+        metrics.free_drivers.n = len(dispatcher.free)
+
+
+async def match_window(dispatcher: Dispatcher) -> float:
+    """One window.
+
+    Returns:
+        Seconds of work, without what others did in between.
+    """
+    began, work_s = perf_counter(), 0.0
+    for number, ride in enumerate(dispatcher.in_order(), 1):
+        if not dispatcher.free:
+            break
+        dispatcher.match(ride)
+        if number % SLICE_REQUESTS == 0:
+            work_s += perf_counter() - began
+            await trio.lowlevel.checkpoint()
+            began = perf_counter()
+    dispatcher.expire()
+    return work_s + perf_counter() - began

@@ -1,0 +1,88 @@
+"""What the dispatcher knows of a user and of a ride."""
+
+from __future__ import annotations
+
+from ride_trio.matching.states import BEFORE_PICKUP, Phase
+
+
+class User:
+    """A rider or a driver. Outlives a session that is taken over, and one that ends in the middle of a ride.
+
+    Attributes:
+        lat, lng: newest position, degrees; meaningless until `cell` is set. Whoever moves a user writes them, and
+            calls `Dispatcher.moved` when the cell is another.
+        cell: the zone cell of that position, None while unknown.
+        live: has a session.
+        plate: of the vehicle; empty if never said.
+        ride: the request or ride that the user's phase is about.
+        free_since: counts up with every driver that becomes free, so lower is earlier.
+    """
+
+    __slots__ = ("cell", "free_since", "lat", "live", "lng", "phase", "plate", "ride", "user_id")
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.lat = 0.0
+        self.lng = 0.0
+        self.cell: int | None = None
+        self.live = True
+        self.plate = ""
+        self.phase = Phase.IDLE
+        self.ride: Ride | None = None
+        self.free_since = 0
+
+    def __repr__(self) -> str:
+        ride = f", ride {self.ride.ride_id}" if self.ride else ""
+        return f"<User {self.user_id} {self.phase.name}{ride}{'' if self.live else ', gone'}>"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Has asked for a ride and not been answered."""
+        return self.phase is Phase.WAITING
+
+
+class Ride:
+    """A request, and once it has a driver, the ride.
+
+    Attributes:
+        correlation_id: of the request; its later answers carry it too.
+        arrival: counts up with every request; kept when the driver is lost.
+        asked_at: when it was made, s of the dispatcher's clock.
+        deadline: when it ends in NO_DRIVER_FOUND, same clock.
+        eta_s: seconds that the driver needs to the rider, at the match.
+        rider_told: the rider's present session has heard of the driver.
+    """
+
+    __slots__ = (
+        "arrival",
+        "asked_at",
+        "correlation_id",
+        "deadline",
+        "driver",
+        "eta_s",
+        "ride_id",
+        "rider",
+        "rider_told",
+    )
+
+    def __init__(
+        self, ride_id: str, correlation_id: str, rider: User, arrival: int, asked_at: float, deadline: float
+    ) -> None:
+        self.ride_id = ride_id
+        self.correlation_id = correlation_id
+        self.rider = rider
+        self.driver: User | None = None
+        self.arrival = arrival
+        self.asked_at = asked_at
+        self.deadline = deadline
+        self.eta_s = 0
+        self.rider_told = False
+
+    def __repr__(self) -> str:
+        driver = self.driver.user_id if self.driver else "nobody"
+        return f"<Ride {self.ride_id}: {self.rider.user_id} with {driver}>"
+
+    @property
+    def before_pickup(self) -> bool:
+        """Has a driver who has not picked the rider up yet."""
+        return self.driver is not None and self.driver.phase in BEFORE_PICKUP
