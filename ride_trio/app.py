@@ -1,0 +1,188 @@
+"""The composition root: builds the server's parts, joins them, and holds the one top-level nursery.
+
+Metrics <── everything counts
+RideContext (broker, dispatcher, envelopes) <── RideStreamService <── rpc.Server (GRPC_LISTEN_ADDR)
+dispatcher <── matching loop                     Gateway (METRICS_LISTEN_ADDR) ──> Metrics
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from ride_trio.config import Settings
+from ride_trio.errors import ListenError
+from ride_trio.gateway import Gateway
+from ride_trio.matching import run_matching
+from ride_trio.metrics import Metrics
+from ride_trio.rpc import Server
+from ride_trio.rpc.health import HealthService
+from ride_trio.rpc.keepalive import Keepalive
+from ride_trio.rpc.reflection import reflection_services
+from ride_trio.services import RideContext, RideStreamService
+from ride_trio.values import Address
+
+log = logging.getLogger(__name__)
+
+# Container objects made since, beyond those that went, before the young generation is collected; then how many of
+# those collections before the middle one, and of these before the full one. A full collection over 50,000 sessions
+# stops everybody for 0.4 s, and python's own thresholds (700, 10, 10) ask for one at every quarter of growth. Sessions
+# leave no circles behind, so there is little to find: collect the young in milliseconds, and the old almost never.
+GC_THRESHOLDS: Final = (20_000, 50, 100)
+# Of the grace time, seconds that stay for cancelled calls to send their status and for the process to exit.
+EXIT_RESERVE_S: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the server really listens."""
+
+    grpc: Address
+    metrics: Address
+
+
+class App:
+    """The parts of one server.
+
+    Args:
+        settings: the effective ones.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        now = trio.lowlevel.current_clock().current_time
+        self.rides = RideContext.build(settings, self.metrics.rides, now)
+        self.health = HealthService()
+        self.gateway = Gateway(self.metrics.exposition)
+        self.server = Server(
+            settings.grpc_listen_addr.port,
+            host=settings.grpc_listen_addr.host,
+            metrics=self.metrics.engine,
+            keepalive=Keepalive(settings.keepalive_time_s, settings.keepalive_timeout_s),
+        )
+        self._services = [RideStreamService(self.rides).service, self.health.service]
+        for service in (*self._services, *reflection_services(self._services)):
+            self.server.add_service(service)
+
+    async def run(self, task_status: trio.TaskStatus[Bound]) -> None:
+        """Serve until SIGTERM or SIGINT; the second one doesn't wait for the grace time."""
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                bound = await self._start(nursery)
+                self._announce(serving=True)
+                _tune_gc()
+                log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
+                task_status.started(bound)
+                await self._until_stopped(nursery, signals)
+            nursery.cancel_scope.cancel()
+
+    async def _start(self, nursery: trio.Nursery) -> Bound:
+        settings = self.settings
+        nursery.start_soon(
+            run_matching, self.rides.dispatcher, self.metrics.rides, settings.match_window_s, name="matching"
+        )
+        port: int = await _listening(
+            "GRPC_LISTEN_ADDR", settings.grpc_listen_addr, lambda: nursery.start(self.server.serve_async)
+        )
+        http_port = await _listening(
+            "METRICS_LISTEN_ADDR", settings.metrics_listen_addr, lambda: self._start_gateway(nursery)
+        )
+        return Bound(
+            Address(settings.grpc_listen_addr.host, port), Address(settings.metrics_listen_addr.host, http_port)
+        )
+
+    async def _start_gateway(self, nursery: trio.Nursery) -> int:
+        address = self.settings.metrics_listen_addr
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host or None)
+        if not address.port:  # each address family got a port of its own: the first one's is told
+            for other in listeners[1:]:
+                await other.aclose()
+            del listeners[1:]
+        await nursery.start(trio.serve_listeners, self.gateway.serve_stream, listeners)
+        port: int = listeners[0].socket.getsockname()[1]
+        return port
+
+    def _announce(self, *, serving: bool) -> None:
+        self.gateway.ready = serving
+        for name in ("", *(service.name for service in self._services)):
+            self.health.set(name, serving)
+
+    async def _until_stopped(self, nursery: trio.Nursery, signals: AsyncIterator[int]) -> None:
+        """Stop at the first signal, and at once at the second."""
+        async with trio.open_nursery() as stopping:
+            async for number in signals:
+                log.info("%s: stopping", signal.Signals(number).name)
+                if stopping.child_tasks:
+                    nursery.cancel_scope.cancel()
+                else:
+                    stopping.start_soon(self._stop, stopping.cancel_scope)
+
+    async def _stop(self, scope: trio.CancelScope) -> None:
+        """Send nobody new here, end every session and every call, within the grace time."""
+        self._announce(serving=False)
+        grace_s = self.settings.shutdown_grace_s
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.rides.broker.drain)
+            await self.server.shutdown(max(0.0, grace_s - EXIT_RESERVE_S))
+            nursery.cancel_scope.cancel()
+        log.info("stopped: %s", self.server.statistics())
+        scope.cancel()
+
+
+async def serve(settings: Settings, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        settings: the effective ones.
+        task_status: gets where it listens, once it does.
+
+    Raises:
+        ListenError: an address can't be listened on.
+    """
+    raise_open_files_limit()
+    failure: Exception | None = None
+    try:
+        await App(settings).run(task_status)
+    except* ListenError as group:
+        failure = _first(group)
+    if failure is not None:
+        raise failure
+
+
+def raise_open_files_limit() -> None:
+    """Let the process open as many files as it may: each connection is one, and the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _tune_gc() -> None:
+    """What has been built by now lives as long as the process: never look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+async def _listening(setting: str, address: Address, start: Callable[[], Awaitable[int]]) -> int:
+    """Start to listen; the port.
+
+    Raises:
+        ListenError: it can't be done.
+    """
+    try:
+        return await start()
+    except OSError as error:
+        raise ListenError(f"{setting}={address}: {error.strerror or error}") from error
+
+
+def _first(group: BaseExceptionGroup[ListenError]) -> ListenError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,6 @@
+"""The gRPC services: protobuf on one side, the domain on the other."""
+
+from ride_trio.services.ride_context import RideCall, RideContext
+from ride_trio.services.rides import RideStreamService
+
+__all__ = ["RideCall", "RideContext", "RideStreamService"]

@@ -1,0 +1,80 @@
+"""What all sessions of the ride service share, and what they need of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from ride_trio.config import Settings
+from ride_trio.matching import Dispatcher
+from ride_trio.metrics import RideMetrics
+from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope
+from ride_trio.services.ride_counts import RideCounts
+from ride_trio.services.ride_envelopes import Envelopes
+from ride_trio.services.ride_notifier import RideNotifier
+from ride_trio.sessions import Broker
+
+
+class RideCall(Protocol):
+    """A call as the service uses it. `ride_trio.rpc.Call` is one, and what each method promises is written there.
+
+    A sink that has said False is offered its message again after `resume()`, and after anything was pulled.
+    """
+
+    def header(self, name: str, /) -> str | None: ...
+    async def start(self) -> None: ...
+    def set_sink(self, sink: Callable[[ClientEnvelope | None], bool], /) -> None: ...
+    def resume(self) -> None: ...
+    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
+    def wake_source(self) -> None: ...
+    def drain_source(self) -> None: ...
+    async def flush_source(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RideContext:
+    """The parts behind the service, and its settings.
+
+    Attributes:
+        now: the clock of all times here, s.
+    """
+
+    broker: Broker
+    dispatcher: Dispatcher
+    envelopes: Envelopes
+    counts: RideCounts
+    now: Callable[[], float]
+    outbound_buffer: int
+    heartbeat_interval_s: float
+    heartbeat_timeout_s: float
+
+    @classmethod
+    def build(cls, settings: Settings, metrics: RideMetrics, now: Callable[[], float]) -> Self:
+        """Make the parts and join them.
+
+        Args:
+            settings: the server's.
+            metrics: where all of it counts.
+            now: the clock; `trio.lowlevel.current_clock().current_time` is a third of `trio.current_time`'s cost.
+        """
+        broker = Broker(shard_count=settings.shard_count, max_sessions=settings.max_sessions)
+        envelopes = Envelopes()
+        counts = RideCounts(metrics, "grpc")
+        dispatcher = Dispatcher(
+            RideNotifier(broker, envelopes, counts),
+            metrics,
+            now,
+            match_radius_m=settings.match_radius_m,
+            match_timeout_s=settings.match_timeout_s,
+        )
+        return cls(
+            broker,
+            dispatcher,
+            envelopes,
+            counts,
+            now,
+            settings.outbound_buffer,
+            settings.heartbeat_interval_s,
+            settings.heartbeat_timeout_s,
+        )

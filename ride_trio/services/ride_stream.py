@@ -1,0 +1,130 @@
+"""The life of one `Connect` call: a session from its registration to its goodbye.
+
+    register ─> live: inbound by the sink, outbound by the source, the task sleeps until silence ─> leave ─> goodbye
+
+The session's nursery holds the little that has to wait: for a broker's lock. Cancelling its scope is how
+anyone ends the session; a lost connection cancels the scope around it instead, and then there is nobody to say
+goodbye to. Leaving is synchronous, so no cancellation can come between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+import trio
+
+from ride_trio.errors import NoHeartbeatError, SessionError, SlowConsumerError
+from ride_trio.services.ride_context import RideCall, RideContext
+from ride_trio.services.ride_inbox import RideInbox
+from ride_trio.sessions import Outbox, Session
+
+# Seconds for the last messages to leave. A round trip on a bad mobile link is 300 ms; a peer that doesn't read must
+# not keep its session's memory for longer.
+FLUSH_S: Final = 1.0
+
+
+class RideStream(RideInbox):
+    """One session over one call.
+
+    Args:
+        context: what the service shares.
+        call: ends when `run` has returned.
+        user_id: the user's name; None if only a body will tell.
+    """
+
+    __slots__ = ("_call", "_changing", "_nursery")
+
+    def __init__(self, context: RideContext, call: RideCall, user_id: str | None) -> None:
+        outbox = Outbox(context.outbound_buffer, context.counts.outbox)
+        super().__init__(context, Session(outbox, context.now), user_id is not None)
+        self.session.user_id = user_id or str(uuid4())
+        self._call: RideCall | None = call
+        self._nursery: trio.Nursery | None = None
+        self._changing = False
+
+    def __repr__(self) -> str:
+        return f"<RideStream {self.session!r}>"
+
+    async def run(self) -> SessionError | None:
+        """Register, live, leave, say goodbye.
+
+        Returns:
+            What the call shall fail with, if anything.
+        """
+        session, call = self.session, self._call
+        assert call is not None  # once only
+        try:
+            await self._context.broker.register(session, session.user_id)
+        except SessionError as error:
+            return error.with_traceback(None)
+        session.outbox.connect(call.wake_source, call.drain_source)
+        try:
+            await self._live(call)
+            await self._say_goodbye(call)
+        finally:
+            self._call = None
+            session.outbox.close()
+        return session.ending
+
+    async def _live(self, call: RideCall) -> None:
+        session, how = self.session, "cancelled"
+        self.user = self._context.dispatcher.join(session.user_id)
+        self._context.counts.active.n += 1
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                session.open(nursery)
+                await call.start()
+                call.set_source(session.outbox.pull)
+                call.set_sink(self.take)
+                await session.wait_silent(self._context.heartbeat_timeout_s)
+                self._fell_silent()
+            how = session.ending.code.lower() if session.ending else "completed"
+        finally:
+            self._leave(how)
+
+    def _fell_silent(self) -> None:
+        session = self.session
+        if session.half_closed:
+            session.finish()
+        elif not session.outbox.has_room():  # so it may well have said something, which waits for room
+            session.end(SlowConsumerError("the client does not read its answers"))
+        else:
+            self._context.counts.heartbeat_miss.n += 1
+            timeout_s = self._context.heartbeat_timeout_s
+            session.end(NoHeartbeatError(f"nothing was heard for {timeout_s:g} s"))
+
+    def _leave(self, how: str) -> None:
+        """Undo what `_live` and the registration did. A session that was taken over leaves its user to the newer."""
+        context, session = self._context, self.session
+        self._nursery = None
+        session.closed()
+        if context.broker.leave(session):
+            context.dispatcher.leave(self.user)
+        context.counts.active.n -= 1
+        context.counts.ended(how).n += 1
+        context.counts.duration.observe(context.now() - session.opened_at)
+
+    async def _say_goodbye(self, call: RideCall) -> None:
+        """Let what is queued leave, with a Disconnect behind it for who knows what that is."""
+        session, context = self.session, self._context
+        if session.ending is not None and self.said_hello:
+            self._send(context.envelopes.disconnect(session.ending), context.counts.disconnects)
+        with trio.move_on_after(FLUSH_S):
+            await call.flush_source()
+
+    # ------------------------------------------------------------------ holding
+
+    def hold_for(self, change: Callable[[], Awaitable[None]]) -> None:
+        """See `RideInbox`."""
+        if self._nursery is not None and not self._changing:
+            self._changing = True
+            self._nursery.start_soon(self._resume_after, change)
+
+    async def _resume_after(self, change: Callable[[], Awaitable[None]]) -> None:
+        await change()
+        self._changing = False
+        if self._call is not None:
+            self._call.resume()
