@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ride_trio_loadgen.plan import RidesPlan
+from tests.loadgen.runs import CITY, REPLAY
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"rate_hz": 0.0}, "rate_hz is 0.0, must be above 0"),
+        ({"speedup": -1.0}, "speedup"),
+        ({"drivers": -1}, "drivers is -1"),
+        ({"drivers": 0, "riders": 0}, "nobody in the city"),
+        ({"duration_s": math.inf}, "only a replay"),
+        ({"duration_s": math.nan}, "duration_s is nan"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, float], complaint: str) -> None:
+    values = {"drivers": 1, "riders": 1, "duration_s": 1.0, "rate_hz": 1.0} | wrong
+    with pytest.raises(ValueError, match=complaint):
+        RidesPlan("host", 1, **values)  # type: ignore[arg-type]
+
+
+def test_connections_are_about_one_for_100_sessions() -> None:
+    assert [CITY.connections_for(sessions) for sessions in (1, 200, 201, 5_000)] == [2, 2, 3, 50]
+    assert RidesPlan("host", 1, 1, 1, 1.0, 1.0, connections=7).connections_for(5_000) == 7
+
+
+def test_the_json_tells_who_was_there() -> None:
+    city, replay = CITY.to_json(), REPLAY.to_json()
+    assert (city["target"], city["drivers"], city["riders"], city["duration_s"]) == ("host:1", 6, 8, 60.0)
+    assert (replay["traces"], replay["duration_s"]) == (1, None)
+    assert "drivers" not in replay
