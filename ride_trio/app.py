@@ -31,11 +31,12 @@ from ride_trio.values import Address
 
 log = logging.getLogger(__name__)
 
-# Container objects made since, beyond those that went, before the young generation is collected; then how many of
-# those collections before the middle one, and of these before the full one. A full collection over 50,000 sessions
-# stops everybody for 0.4 s, and python's own thresholds (700, 10, 10) ask for one at every quarter of growth. Sessions
-# leave no circles behind, so there is little to find: collect the young in milliseconds, and the old almost never.
-GC_THRESHOLDS: Final = (20_000, 50, 100)
+# When the collector runs: container objects made since, beyond those that went, before the young ones are looked at;
+# collections of these before the middle ones are, too; and of those before all are. A session leaves no circle behind,
+# so there is little to find, but what is looked at stops everybody: about 0.4 us an object, and a session is 50 of
+# them. Hence at most 50,000 objects (a few milliseconds) at a time, and a look at all of them (1 s at 50,000 sessions)
+# only after 50 million.
+GC_THRESHOLDS: Final = (10_000, 5, 1_000)
 # Of the grace time, seconds that stay for cancelled calls to send their status and for the process to exit.
 EXIT_RESERVE_S: Final = 1.5
 

@@ -23,6 +23,7 @@ OWN_SETTINGS = ("grpc_listen_addr", "http_listen_addr", "metrics_listen_addr")
 _LOOPBACK = dict.fromkeys(OWN_SETTINGS, "127.0.0.1:0")
 _QUIET = {"log_level": "warning"}  # unless a level is asked for: the report should not drown in the log
 _RATE_HZ = 2.0  # positions a second from each driver: lively enough to watch, nothing to a server
+_SPEEDUP = 20.0  # the city in fast motion: trips end, and riders ask again, within the seconds of a demo
 _CONNECTIONS = 4  # several, so that sessions meet across connections
 _SPARE_TIME_S = 60.0  # beyond what is asked for: to start, to leave, to stop
 
@@ -53,6 +54,7 @@ def demo(
         duration_s=read_duration("--duration", duration),
         rate_hz=_RATE_HZ,
         seed=seed,
+        speedup=_SPEEDUP,
         connections=_CONNECTIONS,
         match_timeout_s=settings.match_timeout_s,
         heartbeat_s=settings.heartbeat_interval_s,
