@@ -76,9 +76,7 @@ class Counts:
 
     __slots__ = ("cells", "documentation", "kind", "labels", "name")
 
-    def __init__(
-        self, name: str, documentation: str, labels: Sequence[str] = (), kind: Kind = "counter"
-    ) -> None:
+    def __init__(self, name: str, documentation: str, labels: Sequence[str] = (), kind: Kind = "counter") -> None:
         self.name = name
         self.documentation = documentation
         self.labels = tuple(labels)
@@ -106,9 +104,7 @@ class Histograms:
 
     __slots__ = ("bounds", "cells", "documentation", "labels", "name")
 
-    def __init__(
-        self, name: str, documentation: str, bounds: Sequence[float], labels: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, name: str, documentation: str, bounds: Sequence[float], labels: Sequence[str] = ()) -> None:
         self.name = name
         self.documentation = documentation
         self.bounds = bounds
@@ -182,12 +178,8 @@ class RideMetrics:
         self._miss = Counts("ride_stream_heartbeat_miss_total", "Sessions closed for silence.")
         self.ended = Counts("ride_stream_sessions_ended_total", "Sessions ended, by reason.", ("reason",))
         self.match_outcome = Counts("ride_match_total", "Ride requests answered, by outcome.", ("outcome",))
-        self._wait = Histograms(
-            "ride_match_wait_seconds", "Time from a request to its match.", WAIT_BUCKETS_S
-        )
-        self._window = Histograms(
-            "ride_match_window_seconds", "Work in one matching window.", WINDOW_BUCKETS_S
-        )
+        self._wait = Histograms("ride_match_wait_seconds", "Time from a request to its match.", WAIT_BUCKETS_S)
+        self._window = Histograms("ride_match_window_seconds", "Work in one matching window.", WINDOW_BUCKETS_S)
         self._waiting = Counts("ride_match_waiting_riders", "Riders waiting for a driver.", kind="gauge")
         self._free = Counts("ride_match_free_drivers", "Drivers that can be matched.", kind="gauge")
         self.session_duration = self._duration()

@@ -51,7 +51,7 @@ ROOMS = {
     "ride_trio.config": room("ride_trio.errors", "ride_trio.values"),
     "ride_trio.metrics": room(libraries="prometheus_client"),
     "ride_trio.pb": room(libraries="google purerpc"),
-    "ride_trio.wire": room(*BOTTOM, libraries="jh2", not_stdlib=NOT_SANS_IO),
+    "ride_trio.wire": room(*BOTTOM, not_stdlib=NOT_SANS_IO),
     "ride_trio.rpc": room(*BOTTOM, "ride_trio.wire", "ride_trio.pb", libraries="google purerpc trio"),
     "ride_trio.sessions": room(*BOTTOM, libraries="trio"),
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),

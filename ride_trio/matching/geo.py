@@ -35,11 +35,6 @@ def angle_of(haversine: float) -> float:
     return 2 * asin(sqrt(min(1.0, haversine)))
 
 
-def distance_m(latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float) -> float:
-    """Great-circle distance in metres of two places in degrees."""
-    return EARTH_RADIUS_M * angle_of(haversine(latitude_1, longitude_1, latitude_2, longitude_2))
-
-
 def angle_to_meridian(latitude: float, longitude_difference: float) -> float:
     """The least central angle, in radians, from a place to any place at least so far east or west of it.
 

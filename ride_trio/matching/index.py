@@ -16,10 +16,10 @@ k-d tree (every move rebuilds).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import cos, degrees, inf, radians, sin
+from math import degrees, inf, radians, sin
 from typing import Final, Generic, Protocol, TypeVar
 
-from ride_trio.matching.geo import EARTH_RADIUS_M, angle_of, angle_to_meridian
+from ride_trio.matching.geo import EARTH_RADIUS_M, angle_of, angle_to_meridian, haversine
 from ride_trio.sessions.zones import CELLS_PER_DEGREE, ROW_STRIDE, cell_of, row_and_column
 
 # Columns -18000 to 18000.
@@ -106,12 +106,11 @@ class CellIndex(Generic[P]):
 class _Search(Generic[P]):
     """The best place so far, from one point."""
 
-    __slots__ = ("_best", "_best_haversine", "_best_since", "_cos_latitude", "_latitude", "_longitude", "_reach_deg")
+    __slots__ = ("_best", "_best_haversine", "_best_since", "_latitude", "_longitude", "_reach_deg")
 
     def __init__(self, latitude: float, longitude: float, radius_m: float) -> None:
         self._latitude = latitude
         self._longitude = longitude
-        self._cos_latitude = cos(radians(latitude))
         self._best: P | None = None
         self._best_since: float = inf
         angle = radius_m / EARTH_RADIUS_M
@@ -120,23 +119,19 @@ class _Search(Generic[P]):
 
     def look_at(self, places: Iterable[P]) -> None:
         """Keep the best of these, if it is better than the best so far."""
-        latitude, longitude, cos_latitude = self._latitude, self._longitude, self._cos_latitude
+        latitude, longitude = self._latitude, self._longitude
         for place in places:
             if abs(place.lat - latitude) > self._reach_deg:
                 continue
-            haversine = (
-                sin(radians(place.lat - latitude) / 2) ** 2
-                + cos_latitude * cos(radians(place.lat)) * sin(radians(place.lng - longitude) / 2) ** 2
-            )
-            best = self._best_haversine
-            if haversine < best or (haversine == best and place.free_since < self._best_since):
-                self._take(place, haversine)
+            distance, best = haversine(latitude, longitude, place.lat, place.lng), self._best_haversine
+            if distance < best or (distance == best and place.free_since < self._best_since):
+                self._take(place, distance)
 
-    def _take(self, place: P, haversine: float) -> None:
+    def _take(self, place: P, distance: float) -> None:
         self._best = place
         self._best_since = place.free_since
-        self._best_haversine = haversine
-        self._reach_deg = degrees(angle_of(haversine) + ANGLE_SLACK)
+        self._best_haversine = distance
+        self._reach_deg = degrees(angle_of(distance) + ANGLE_SLACK)
 
     def may_be_nearer_than_ring(self, ring: int, column: int) -> bool:
         """Whether a place outside the rings up to this one can be as near as the best."""

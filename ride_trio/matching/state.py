@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ride_trio.matching.states import BEFORE_PICKUP, Phase
+from ride_trio.matching.states import Phase
 
 
 class User:
@@ -81,8 +81,3 @@ class Ride:
     def __repr__(self) -> str:
         driver = self.driver.user_id if self.driver else "nobody"
         return f"<Ride {self.ride_id}: {self.rider.user_id} with {driver}>"
-
-    @property
-    def before_pickup(self) -> bool:
-        """Has a driver who has not picked the rider up yet."""
-        return self.driver is not None and self.driver.phase in BEFORE_PICKUP

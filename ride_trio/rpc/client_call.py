@@ -104,6 +104,13 @@ class ClientCall(MessageStream[In, Out]):
 
     # ------------------------------------------------------------------ called by the link
 
+    def on_ready(self) -> None:
+        if self.stream.remote_ended and self.status is None:  # trailers would have been told of before
+            self._link.reset(self.stream, ErrorCode.PROTOCOL_ERROR)
+            self._end(Status(2, "the server ended the stream without a status"))
+        else:
+            super().on_ready()
+
     def on_response(self, event: ResponseReceived) -> None:
         head = event.head
         self.initial_metadata = head.metadata

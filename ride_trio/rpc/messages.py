@@ -282,6 +282,8 @@ class MessageStream(Generic[In, Out]):
             pull: The next serialized message, or raises trio.WouldBlock. It must neither wait nor wake a task.
         """
         self._source = pull
+        if not self._source_empty:  # it was woken before
+            self.wake_source()
 
     def wake_source(self) -> None:
         """There is something to pull."""
@@ -324,7 +326,7 @@ class MessageStream(Generic[In, Out]):
                 outbound.send_message(stream, self._source())
                 sent += 1
         except trio.WouldBlock:
-            self._source_empty = True
+            self._source_empty = not self._source_woken  # it may have woken itself
             return
         except Exception as error:
             self._source = None

@@ -33,6 +33,7 @@ class Catalogue:
         self.names = sorted(service.name for service in services)
         self._files: dict[str, FileDescriptor] = {}
         self._symbols: dict[str, FileDescriptor] = {}
+        self._messages: set[str] = set()
         for service in services:
             self._add(_pool_of(service).FindServiceByName(service.name).file)
 
@@ -42,8 +43,8 @@ class Catalogue:
         self._files[file.name] = file
         for message in file.message_types_by_name.values():
             self._add_message(message, file)
-        for name, enum in file.enum_types_by_name.items():
-            self._symbols[enum.full_name or name] = file
+        for enum in file.enum_types_by_name.values():
+            self._add_enum(enum, file)
         for service in file.services_by_name.values():
             self._symbols[service.full_name] = file
             self._symbols.update(dict.fromkeys((m.full_name for m in service.methods), file))
@@ -51,11 +52,20 @@ class Catalogue:
             self._add(dependency)
 
     def _add_message(self, message: Any, file: FileDescriptor) -> None:
+        self._messages.add(message.full_name)
         self._symbols[message.full_name] = file
-        self._symbols.update(dict.fromkeys((field.full_name for field in message.fields), file))
-        self._symbols.update(dict.fromkeys((enum.full_name for enum in message.enum_types), file))
+        for part in (*message.fields, *message.oneofs):
+            self._symbols[part.full_name] = file
+        for enum in message.enum_types:
+            self._add_enum(enum, file)
         for nested in message.nested_types:
             self._add_message(nested, file)
+
+    def _add_enum(self, enum: Any, file: FileDescriptor) -> None:
+        """An enum and its values, which are named as its siblings."""
+        self._symbols[enum.full_name] = file
+        scope = enum.full_name.rpartition(".")[0]
+        self._symbols.update(dict.fromkeys((f"{scope}.{value.name}" for value in enum.values), file))
 
     def by_name(self, name: str) -> list[bytes] | None:
         """A file and all that it imports, serialized, the file first; None if it is not known."""
@@ -63,13 +73,12 @@ class Catalogue:
         return None if file is None else _with_imports(file)
 
     def by_symbol(self, symbol: str) -> list[bytes] | None:
-        """The same for the file that defines a service, method, message, field or enum."""
+        """The same for the file that defines a service, method, message, field, oneof, enum or value."""
         file = self._symbols.get(symbol)
         return None if file is None else _with_imports(file)
 
     def has_message(self, name: str) -> bool:
-        file = self._symbols.get(name)
-        return file is not None
+        return name in self._messages
 
 
 def _pool_of(service: Service) -> Any:

@@ -21,7 +21,6 @@ class ClientConnection(Connection):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._next_stream_id = 1
-        self._answered: set[int] = set()
         self.outbound.control(PREFACE)
         self._announce({SettingId.ENABLE_PUSH: 0})
 
@@ -39,9 +38,7 @@ class ClientConnection(Connection):
         if self._next_stream_id > MAX_STREAM_ID:
             raise LocalError("the connection's stream ids are used up: open another one")
         block = headers.request_block(head)
-        stream = Stream(
-            self._next_stream_id, self.limits.stream_window, self.outbound.peer.initial_window_size
-        )
+        stream = Stream(self._next_stream_id, self._stream_window, self.outbound.peer.initial_window_size)
         self._next_stream_id += 2
         self.streams[stream.id] = stream
         self.outbound.send_headers(stream, block)
@@ -54,21 +51,21 @@ class ClientConnection(Connection):
         stream = self.streams.get(stream_id)
         if stream is None:
             if self._is_idle(stream_id):
-                raise ConnectionFault(
-                    ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is idle"
-                )
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is idle")
             return  # late headers of a call that we have given up
         stream.happened(Input.RECV_HEADERS)
-        if stream_id in self._answered:
+        if stream.flows:
             self._on_trailers(stream, fields, first=False, end=end)
         else:
             self._on_response(stream, fields, end=end)
 
     def _on_response(self, stream: Stream, fields: Fields, *, end: bool) -> None:
         head = headers.parse_response(stream.id, fields)
-        if 100 <= head.http_status < 200 and not end:
+        if 100 <= head.http_status < 200:
+            if end:
+                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the response ends with an informational one")
             return  # informational (RFC 9113, section 8.1)
-        self._answered.add(stream.id)
+        stream.flows = True
         stream.encoding = head.encoding
         self.events.append(ResponseReceived(stream, head))
         if end:
@@ -78,13 +75,9 @@ class ClientConnection(Connection):
         if not end:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM")
         self.events.append(TrailersReceived(stream, headers.parse_trailers(stream.id, fields, first=first)))
-        self._end_stream(stream)
+        super()._end_stream(stream)
 
-    def forget_if_closed(self, stream: Stream) -> None:
-        super().forget_if_closed(stream)
-        if stream.id not in self.streams:
-            self._answered.discard(stream.id)
-
-    def reset(self, stream: Stream, code: ErrorCode) -> None:
-        super().reset(stream, code)
-        self._answered.discard(stream.id)
+    def _end_stream(self, stream: Stream) -> None:
+        """END_STREAM on DATA: a gRPC server would have sent a status."""
+        self.events.append(TrailersReceived(stream, headers.MISSING_TRAILERS))
+        super()._end_stream(stream)

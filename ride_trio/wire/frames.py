@@ -13,10 +13,10 @@ from typing import Final
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 HEADER_BYTES: Final = 9
-# Length as 16 + 8 bits, type, flags, stream id (its reserved bit is masked off by the reader).
-HEADER: Final = struct.Struct(">HBBBL")
+# Length and type as 24 + 8 bits, flags, stream id (its reserved bit is masked off by the reader).
+HEADER: Final = struct.Struct(">LBL")
 # The same nine bytes and a gRPC message prefix (compressed flag, length): one pack for a small message.
-HEADER_AND_PREFIX: Final = struct.Struct(">HBBBLBL")
+HEADER_AND_PREFIX: Final = struct.Struct(">LBLBL")
 PREFIX: Final = struct.Struct(">BL")
 PREFIX_BYTES: Final = 5
 
@@ -83,8 +83,7 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
         stream_id: 0 for the connection.
         payload: At most the peer's SETTINGS_MAX_FRAME_SIZE bytes; the caller sees to that.
     """
-    size = len(payload)
-    return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+    return HEADER.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def settings_frame(values: dict[int, int]) -> bytes:

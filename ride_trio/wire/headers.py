@@ -15,18 +15,19 @@ from typing import Final
 from ride_trio.wire import hpack
 from ride_trio.wire.errors import StreamFault
 from ride_trio.wire.frames import ErrorCode
+from ride_trio.wire.hpack_static import Field
 from ride_trio.wire.metadata import (
     Metadata,
     MetadataLike,
+    decode_field,
     decode_message,
     decode_timeout,
-    decode_value,
     encode_message,
     encode_metadata,
     encode_timeout,
 )
 
-Fields = Sequence[tuple[bytes, bytes, bool]]
+Fields = Sequence[Field]
 
 _REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _REQUIRED_PSEUDO: Final = (b":method", b":scheme", b":path")
@@ -36,15 +37,15 @@ _CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
 # RFC 9113, section 8.2.1: no upper case, no control, no space, no non-ASCII, no colon past the first.
-_BAD_NAME_BYTES: Final = bytes(
-    b for b in range(256) if b <= 0x20 or 0x41 <= b <= 0x5A or b >= 0x7F or b == 0x3A
-)
+_BAD_NAME_BYTES: Final = bytes(b for b in range(256) if b <= 0x20 or 0x41 <= b <= 0x5A or b >= 0x7F or b == 0x3A)
 _BAD_VALUE_BYTES: Final = b"\x00\r\n"
 # Headers that gRPC itself reads; everything else is metadata.
 _NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length"))
 _OK: Final = 0
 _UNKNOWN: Final = 2
 _CANCELLED: Final = 1
+_INTERNAL: Final = 13
+_LARGEST_STATUS: Final = 16
 
 
 class NotGrpc(Exception):
@@ -52,7 +53,7 @@ class NotGrpc(Exception):
 
     Args:
         status: The HTTP status to answer with.
-        text: A sentence for the person who sent it.
+        text: A sentence for the person who sent it; empty if there is to be no body.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -96,6 +97,10 @@ class Trailers:
     metadata: Metadata
 
 
+# What a client reports for a response that ends without trailers.
+MISSING_TRAILERS: Final = Trailers(_INTERNAL, "the server ended the stream without a status", ())
+
+
 def check_fields(stream_id: int, fields: Fields, allowed_pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
     """Check names and order of RFC 9113 section 8.2 and 8.3, and return the pseudo-header fields."""
     pseudo: dict[bytes, bytes] = {}
@@ -136,10 +141,8 @@ def parse_request(stream_id: int, fields: Fields) -> RequestHead:
 
 def _read_request(pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
     if pseudo[b":method"] != b"POST":
-        raise NotGrpc(405, f"{pseudo[b':method'].decode('latin-1')} is not for here: gRPC calls are POST")
-    head = RequestHead(
-        pseudo[b":path"].decode("latin-1"), pseudo[b":scheme"].decode("latin-1"), content_type=""
-    )
+        raise _wrong_method(pseudo[b":method"])
+    head = RequestHead(pseudo[b":path"].decode("latin-1"), pseudo[b":scheme"].decode("latin-1"), content_type="")
     if b":authority" in pseudo:
         head.authority = pseudo[b":authority"].decode("latin-1")
     metadata: list[tuple[str, str | bytes]] = []
@@ -148,17 +151,21 @@ def _read_request(pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
             _read_grpc_field(head, name, value)
         elif name not in _NOT_METADATA:
             if name[:1] != b":":
-                metadata.append((name.decode("latin-1"), decode_value(name, value)))
+                metadata += decode_field(name, value)
         elif name == b"content-type":
             head.content_type = value.decode("latin-1")
         elif name == b"user-agent":
             head.user_agent = value.decode("latin-1")
     if not is_grpc(head.content_type):
-        raise NotGrpc(
-            415, f"content-type {head.content_type!r} is not application/grpc: this port speaks gRPC"
-        )
+        raise NotGrpc(415, f"content-type {head.content_type!r} is not application/grpc: this port speaks gRPC")
     head.metadata = tuple(metadata)
     return head
+
+
+def _wrong_method(method: bytes) -> NotGrpc:
+    if method == b"HEAD":
+        return NotGrpc(405, "")  # an answer to HEAD has no body
+    return NotGrpc(405, f"{method.decode('latin-1')} is not for here: gRPC calls are POST")
 
 
 def _read_grpc_field(head: RequestHead, name: bytes, value: bytes) -> None:
@@ -204,9 +211,10 @@ def parse_trailers(stream_id: int, fields: Fields, *, first: bool = False) -> Tr
         check_fields(stream_id, fields, frozenset())
     named = {name: value for name, value, _ in fields}
     raw = named.get(b"grpc-status", b"")
-    if not raw.isdigit():
-        return Trailers(_UNKNOWN, f"the server sent no valid grpc-status ({raw!r})", _read_metadata(fields))
-    return Trailers(int(raw), decode_message(named.get(b"grpc-message", b"")), _read_metadata(fields))
+    metadata = _read_metadata(fields)
+    if not raw.isdigit() or len(raw) > 2 or int(raw) > _LARGEST_STATUS:
+        return Trailers(_UNKNOWN, f"the server sent no valid grpc-status ({raw[:20]!r})", metadata)
+    return Trailers(int(raw), decode_message(named.get(b"grpc-message", b"")), metadata)
 
 
 def _read_metadata(fields: Fields) -> Metadata:
@@ -214,7 +222,7 @@ def _read_metadata(fields: Fields) -> Metadata:
     for name, value, _ in fields:
         if name[:1] != b":" and name[:5] != b"grpc-" and name not in _NOT_METADATA:
             try:
-                rows.append((name.decode("latin-1"), decode_value(name, value)))
+                rows += decode_field(name, value)
             except ValueError:
                 continue  # an answer's unreadable metadata is dropped rather than the answer
     return tuple(rows)
@@ -228,9 +236,7 @@ def status_of_http(http_status: int) -> int:
 def status_of_reset(code: int) -> int:
     """The gRPC status for an RST_STREAM code (PROTOCOL-HTTP2.md, "Errors")."""
     table = {ErrorCode.REFUSED_STREAM: 14, ErrorCode.CANCEL: _CANCELLED, ErrorCode.ENHANCE_YOUR_CALM: 8}
-    return {**table, ErrorCode.INADEQUATE_SECURITY: 7}.get(
-        ErrorCode(code) if code <= 0xD else ErrorCode(2), 13
-    )
+    return {**table, ErrorCode.INADEQUATE_SECURITY: 7}.get(ErrorCode(code) if code <= 0xD else ErrorCode(2), 13)
 
 
 def request_block(head: RequestHead) -> bytes:
@@ -239,7 +245,7 @@ def request_block(head: RequestHead) -> bytes:
         (b":method", b"POST"),
         (b":scheme", head.scheme.encode()),
         (b":path", head.path.encode("latin-1")),
-        (b":authority", (head.authority or "").encode("latin-1")),
+        *([(b":authority", head.authority.encode("latin-1"))] if head.authority else []),
         (b"te", b"trailers"),
         (b"content-type", head.content_type.encode("latin-1")),
         (b"user-agent", (head.user_agent or "ride-trio").encode("latin-1")),

@@ -19,6 +19,7 @@ MetadataLike = Iterable[tuple[str, str | bytes]]
 
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
 _TEXT_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+_OUTER_SPACES: Final = re.compile(r"^ +| +$")
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # grpc-timeout has at most 8 digits; each unit is used up to there, the finest first.
@@ -31,22 +32,42 @@ _UNITS_FINEST_FIRST: Final = (
     (b"H", 1 / 3600),
 )
 _LARGEST_TIMEOUT: Final = 99_999_999
+# Names that HTTP/2 or gRPC fill themselves: a second value would make the request malformed.
+_RESERVED: Final = frozenset(
+    (
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
 # Printable ASCII except "%" stays as it is in grpc-message.
 _MESSAGE_SAFE: Final = "".join(chr(c) for c in range(0x20, 0x7F) if chr(c) != "%")
 
 
-def decode_value(name: bytes, value: bytes) -> str | bytes:
-    """A received metadata value: bytes for a `-bin` name, text otherwise.
+def decode_field(name: bytes, value: bytes) -> Metadata:
+    """A received metadata field: bytes for a `-bin` name, of which one field may hold several, text otherwise.
 
     Raises:
         ValueError: A `-bin` value that is not base64.
     """
+    text = name.decode("latin-1")
     if not name.endswith(b"-bin"):
-        return value.decode("latin-1")
+        return ((text, value.decode("latin-1")),)
     try:
-        return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+        return tuple((text, _decode_binary(part)) for part in value.split(b","))
     except Base64Error as error:
-        raise ValueError(f"metadata {name.decode('latin-1')!r} is not base64: {error}") from None
+        raise ValueError(f"metadata {text!r} is not base64: {error}") from None
+
+
+def _decode_binary(value: bytes) -> bytes:
+    value = value.strip()
+    return b64decode(value + b"=" * (-len(value) % 4), validate=True)
 
 
 def encode_metadata(metadata: MetadataLike) -> list[tuple[bytes, bytes]]:
@@ -61,13 +82,13 @@ def encode_metadata(metadata: MetadataLike) -> list[tuple[bytes, bytes]]:
 def _encode_value(name: str, value: str | bytes) -> bytes:
     if not _NAME.fullmatch(name) or name.startswith("grpc-"):
         raise LocalError(f"metadata name {name!r} is not allowed: use 0-9 a-z _ . - and no 'grpc-' prefix")
+    if name in _RESERVED:
+        raise LocalError(f"metadata name {name!r} is not allowed: HTTP/2 and gRPC use it themselves")
     if name.endswith("-bin"):
         return b64encode(value if isinstance(value, bytes) else value.encode()).rstrip(b"=")
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if not _TEXT_VALUE.fullmatch(text):
-        raise LocalError(
-            f"metadata {name!r} has a value that is not printable ASCII: use a '-bin' name for bytes"
-        )
+        raise LocalError(f"metadata {name!r} has a value that is not printable ASCII: use a '-bin' name for bytes")
     return text.strip().encode("ascii")
 
 
@@ -79,14 +100,13 @@ def decode_timeout(value: bytes) -> float:
     """
     match = _TIMEOUT.fullmatch(value)
     if match is None:
-        raise ValueError(
-            f"grpc-timeout {value.decode('latin-1')!r} is not 1 to 8 digits and one of H M S m u n"
-        )
+        raise ValueError(f"grpc-timeout {value.decode('latin-1')!r} is not 1 to 8 digits and one of H M S m u n")
     return int(match[1]) * _UNIT_S[match[2]]
 
 
 def encode_timeout(seconds: float) -> bytes:
-    """A grpc-timeout of at least 1 ns, in the finest unit that holds it."""
+    """A grpc-timeout of at least 1 ns, rounded down to the finest unit that holds it; infinity is 11,415 years."""
+    seconds = min(seconds, _LARGEST_TIMEOUT * 3600.0)
     for unit, per_second in _UNITS_FINEST_FIRST:
         amount = int(seconds * per_second)
         if amount <= _LARGEST_TIMEOUT:
@@ -95,8 +115,9 @@ def encode_timeout(seconds: float) -> bytes:
 
 
 def encode_message(text: str) -> bytes:
-    """A status message as grpc-message: UTF-8, percent-encoded."""
-    return quote_from_bytes(text.encode("utf-8", "replace"), safe=_MESSAGE_SAFE).encode("ascii")
+    """A status message as grpc-message: UTF-8, percent-encoded; spaces at its ends, too, which no field may have."""
+    quoted = quote_from_bytes(text.encode("utf-8", "replace"), safe=_MESSAGE_SAFE)
+    return _OUTER_SPACES.sub(lambda spaces: "%20" * len(spaces[0]), quoted).encode("ascii")
 
 
 def decode_message(value: bytes) -> str:

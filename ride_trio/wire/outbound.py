@@ -7,47 +7,94 @@ socket has taken the buffer (`uncork`). A stream that has got rid of everything 
 its sender can go on.
 
 Trailers wait behind pending messages (`stream.final`). Header blocks carry no state (see `hpack`), so they may be
-built long before they are sent.
+built long before they are sent. A stream that both sides have ended is dropped from `streams` here.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
+from typing import Final
 
 from ride_trio.wire import frames
 from ride_trio.wire.errors import LocalError
-from ride_trio.wire.frames import DATA, HEADER_AND_PREFIX, PREFIX, PREFIX_BYTES, ErrorCode
+from ride_trio.wire.frames import DATA, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
+from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.settings import PeerSettings
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
+# Peers may allow frames of 16 MiB. What goes out in one frame delays all other streams: 64 KiB are 5 ms at 100 Mbit/s.
+_LARGEST_SENT_BYTES: Final = 65_536
+# Bound once: the header of every message is made by it. A DATA frame's type and flags are 0.
+_pack: Final = HEADER_AND_PREFIX.pack
+
 
 class Outbound:
-    """See the module's text. `corked` is the shell's: True while the socket has not taken earlier output."""
+    """See the module's text. `corked` is the shell's: True while the socket has not taken earlier output.
 
-    __slots__ = ("corked", "high_water", "output", "peer", "size", "waiting", "window", "writable")
+    Attributes:
+        size: Bytes in `output`.
+        answers: Bytes among them that the peer has caused without our asking: acks, resets, window updates.
+    """
 
-    def __init__(self, limits: Limits) -> None:
+    __slots__ = (
+        "_shrink_table",
+        "answers",
+        "corked",
+        "high_water",
+        "max_frame",
+        "output",
+        "peer",
+        "size",
+        "streams",
+        "waiting",
+        "window",
+        "writable",
+    )
+
+    def __init__(self, limits: Limits, streams: dict[int, Stream]) -> None:
         self.output: list[bytes] = []
         self.size = 0
+        self.answers = 0
         self.high_water = limits.write_high_water
         self.window = frames.DEFAULT_WINDOW
         self.peer = PeerSettings()
+        self.max_frame = self.peer.max_frame_size
         self.corked = False
-        self.waiting: deque[Stream] = deque()
+        self.streams = streams
+        self.waiting: OrderedDict[int, Stream] = OrderedDict()
         self.writable: list[Stream] = []
+        self._shrink_table = False
+
+    def apply_settings(self, payload: bytes, *, from_server: bool) -> int:
+        """Take over the peer's SETTINGS.
+
+        Returns:
+            By how much the windows of open streams move.
+        """
+        peer = self.peer
+        window, table = peer.initial_window_size, peer.header_table_size
+        peer.apply(payload, from_server=from_server)
+        self.max_frame = min(peer.max_frame_size, _LARGEST_SENT_BYTES)
+        self._shrink_table = self._shrink_table or peer.header_table_size < table
+        return peer.initial_window_size - window
 
     def control(self, data: bytes) -> None:
         """Queue frames that flow control does not bind."""
         self.output.append(data)
         self.size += len(data)
 
+    def answer(self, data: bytes) -> None:
+        """Queue frames that the peer has caused: whoever reads its frames keeps `answers` bounded."""
+        self.answers += len(data)
+        self.control(data)
+
     def take_output(self) -> bytes:
         """All bytes to write, in order; empty if there are none."""
         data = b"".join(self.output)
         self.output.clear()
-        self.size = 0
+        self.size = self.answers = 0
         return data
 
     def can_send(self, stream: Stream) -> bool:
@@ -70,22 +117,22 @@ class Outbound:
         if (
             size <= stream.send_window
             and size <= self.window
-            and size <= self.peer.max_frame_size
+            and size <= self.max_frame
             and self.size < self.high_water
             and not self.corked
             and not stream.pending
         ):
-            self.output.append(
-                HEADER_AND_PREFIX.pack(size >> 8, size & 0xFF, DATA, 0, stream.id, 0, size - 5)
-            )
+            self.output.append(_pack(size << 8, 0, stream.id, 0, len(payload)))
             self.output.append(payload)
             stream.send_window -= size
             self.window -= size
-            self.size += size + frames.HEADER_BYTES
+            self.size += size + HEADER_BYTES
             return True
         return self._send_later(stream, payload)
 
     def _send_later(self, stream: Stream, payload: bytes) -> bool:
+        if stream.final is not None:
+            raise LocalError(f"stream {stream.id} is ended already")
         if stream.pending is None:
             stream.pending = bytearray()
         stream.pending += PREFIX.pack(0, len(payload))
@@ -101,23 +148,21 @@ class Outbound:
 
     def line_up(self, stream: Stream) -> None:
         """Put a stream that wants to write into the line, if its window is open (it has just opened, perhaps)."""
-        if stream.wants and not stream.lined and stream.send_window > 0:
-            stream.lined = True
-            self.waiting.append(stream)
+        if stream.wants and stream.send_window > 0:
+            self.waiting.setdefault(stream.id, stream)
 
     def resume(self) -> None:
         """Let the waiting streams write, a frame each in turn, as far as windows and buffer go."""
         waiting = self.waiting
         while waiting and self.window > 0 and self.size < self.high_water and not self.corked:
-            stream = waiting.popleft()
-            stream.lined = False
-            if stream.state is not State.CLOSED and stream.send_window > 0:
+            _, stream = waiting.popitem(last=False)
+            if stream.send_window > 0:
                 self._write_some(stream)
 
     def _write_some(self, stream: Stream) -> None:
         pending = stream.pending
         if pending:
-            size = min(len(pending), stream.send_window, self.window, self.peer.max_frame_size)
+            size = min(len(pending), stream.send_window, self.window, self.max_frame)
             self.control(frames.frame(DATA, 0, stream.id, bytes(pending[:size])))
             del pending[:size]
             stream.send_window -= size
@@ -129,8 +174,7 @@ class Outbound:
         stream.pending = None
         if stream.final is not None:
             self._end(stream, stream.final)
-        else:
-            self.writable.append(stream)
+        self.writable.append(stream)
 
     def uncork(self) -> None:
         """The socket has taken everything: senders may go on."""
@@ -140,9 +184,10 @@ class Outbound:
     def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
         """Send a header block that is not the stream's last, or with `end` its only one."""
         stream.happened(Input.SEND_HEADERS)
-        self.control(
-            frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.peer.max_frame_size)
-        )
+        if self._shrink_table:
+            self._shrink_table = False
+            block = TABLE_SIZE_0 + block
+        self.control(frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.max_frame))
         if end:
             stream.happened(Input.SEND_END)
 
@@ -156,30 +201,34 @@ class Outbound:
             self._end(stream, trailers)
 
     def _end(self, stream: Stream, trailers: bytes) -> None:
-        stream.final = trailers
+        self.drop_pending(stream)
         if trailers:
             self.send_headers(stream, trailers, end=True)
         else:
             stream.happened(Input.SEND_END)
             self.control(frames.frame(DATA, frames.END_STREAM, stream.id))
-        self.writable.append(stream)
+        if stream.state is State.CLOSED:
+            self.streams.pop(stream.id, None)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """RST_STREAM; what was pending is dropped."""
         stream.happened(Input.SEND_RST)
-        stream.pending = None
-        self.control(frames.rst_stream_frame(stream.id, code))
+        self.drop_pending(stream)
+        self.answer(frames.rst_stream_frame(stream.id, code))
+
+    def drop_pending(self, stream: Stream) -> None:
+        """The stream will not write again."""
+        stream.pending = stream.final = None
+        stream.wants = False
+        self.waiting.pop(stream.id, None)
 
     def credit(self, stream: Stream, size: int, threshold: int) -> None:
         """Give back bytes that the call has taken; a WINDOW_UPDATE goes out for `threshold` of them together."""
-        stream.held -= size
-        if stream.loan:
-            paid = min(stream.loan, size)
-            stream.loan -= paid
-            size -= paid
-        stream.to_credit += size
-        if stream.to_credit >= threshold and not stream.remote_ended:
-            self.control(frames.window_update_frame(stream.id, stream.to_credit))
+        paid = min(stream.loan, size)
+        stream.loan -= paid
+        stream.to_credit += size - paid
+        if stream.to_credit >= threshold and stream.flows:
+            self.answer(frames.window_update_frame(stream.id, stream.to_credit))
             stream.recv_window += stream.to_credit
             stream.to_credit = 0
 
@@ -187,4 +236,4 @@ class Outbound:
         """Open the window for the rest of a message that would not fit into it."""
         stream.loan += size
         stream.recv_window += size
-        self.control(frames.window_update_frame(stream.id, size))
+        self.answer(frames.window_update_frame(stream.id, size))

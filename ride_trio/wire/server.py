@@ -53,13 +53,12 @@ class ServerConnection(Connection):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which is closed")
 
     def _open(self, stream_id: int, fields: Fields, *, end: bool) -> None:
-        refused = self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams
-        if not self.goaway_sent:
-            self.last_peer_stream_id = stream_id
-        if refused:
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or going away")
-        stream = Stream(stream_id, self.limits.stream_window, self.outbound.peer.initial_window_size)
+        self.last_peer_stream_id = stream_id
+        if self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams or self._output_piles_up:
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or output, or going away")
+        stream = Stream(stream_id, self._stream_window, self.outbound.peer.initial_window_size)
         stream.happened(Input.RECV_HEADERS)
+        stream.flows = True
         self.streams[stream_id] = stream
         try:
             head = headers.parse_request(stream_id, fields)
@@ -74,6 +73,11 @@ class ServerConnection(Connection):
         if end:
             self._end_stream(stream)
 
+    @property
+    def _output_piles_up(self) -> bool:
+        """Statuses go out whatever waits already; so a peer that does not read them gets no new calls."""
+        return self.outbound.size > self.limits.write_high_water + self.limits.max_control_backlog
+
     def _on_request_trailers(self, stream: Stream, fields: Fields, *, end: bool) -> None:
         stream.happened(Input.RECV_HEADERS)
         headers.check_fields(stream.id, fields, frozenset())
@@ -83,7 +87,7 @@ class ServerConnection(Connection):
 
     def _answer_http(self, stream: Stream, refusal: NotGrpc, *, end: bool) -> None:
         """A short text answer for a request that is not gRPC; what else it sends is not wanted."""
-        body = refusal.text.encode() + b"\n"
+        body = refusal.text.encode() + b"\n" if refusal.text else b""
         extra = [(b"content-length", b"%d" % len(body))]
         if refusal.status == 405:
             extra.append((b"allow", b"POST"))

@@ -1,12 +1,16 @@
 """One stream of a connection: its state, its flow-control windows, and the gRPC messages cut out of its bytes.
 
-Inbound bytes are in one of three places, and `held` counts them all until they are given back to the peer's window:
+Inbound bytes go through three places, and are `held` until the call gives them back to the peer's window:
 
     DATA payload -> partial (an unfinished message) -> inbox (whole messages) -> taken by the call
 
 A message larger than the window could never arrive, because the call cannot take half a message. So when a length
 prefix announces more than the peer may still send, the window is opened by what is missing (a loan), and the first
-bytes given back afterwards pay it off.
+bytes given back afterwards pay it off. At any time
+
+    recv_window (may still come) + held + to_credit (taken, not given back yet) = full_window + loan
+
+so no byte of a window is ever lost, and what is held is not counted but follows from the rest.
 """
 
 from __future__ import annotations
@@ -30,10 +34,10 @@ class Stream:
         "encoding",
         "failure",
         "final",
-        "held",
+        "flows",
+        "full_window",
         "id",
         "inbox",
-        "lined",
         "loan",
         "needed",
         "owner",
@@ -52,12 +56,13 @@ class Stream:
         self.id = stream_id
         self.state = State.IDLE
         self.owner: Any = None
+        self.flows = False  # DATA may come: not before the peer's headers, nor after its end or a reset
+        self.full_window = recv_window
         self.recv_window = recv_window
         self.send_window = send_window
         self.inbox: list[bytes] = []
         self.partial: bytearray | None = None
         self.needed = PREFIX_BYTES
-        self.held = 0
         self.to_credit = 0
         self.loan = 0
         self.encoding = "identity"
@@ -65,22 +70,23 @@ class Stream:
         self.failure: tuple[int, str] | None = None
         self.queued = False  # in the connection's list of streams with news
         self.wants = False  # has something to write that could not go out at once
-        self.lined = False  # in the outbound side's line of streams that may write next
         self.pending: bytearray | None = None  # framed messages that no window has let out yet
-        self.final: bytes | None = (
-            None  # trailers' header block, or b"" for a bare END_STREAM, after `pending`
-        )
+        # What is to end our side after `pending`: trailers' header block, or b"" for a bare END_STREAM.
+        self.final: bytes | None = None
 
     def __repr__(self) -> str:
         return f"<Stream {self.id} {self.state.value}, {len(self.inbox)} messages, window {self.send_window}>"
 
     def happened(self, happened: Input) -> None:
         """Move on in the state table."""
-        self.state = step(self.state, happened, self.id)
+        self.state = state = step(self.state, happened, self.id)
+        if state is State.HALF_CLOSED_REMOTE or state is State.CLOSED:
+            self.flows = False
 
     @property
-    def can_receive(self) -> bool:
-        return self.state is State.OPEN or self.state is State.HALF_CLOSED_LOCAL
+    def held(self) -> int:
+        """Bytes of messages and parts of messages that have arrived and are not taken."""
+        return self.full_window + self.loan - self.recv_window - self.to_credit
 
     def take(self) -> list[bytes]:
         """All whole messages that have arrived, oldest first; the caller credits their bytes."""
@@ -94,6 +100,8 @@ class Stream:
 
     def assemble(self, data: bytes, max_message: int) -> None:
         """Cut a DATA payload into messages. Trouble goes into `failure`; what follows it is dropped."""
+        if self.failure is not None:
+            return
         partial = self.partial
         if partial is not None:
             partial += data
@@ -105,6 +113,7 @@ class Stream:
             flag, length = PREFIX.unpack_from(data, position)
             if flag or length > max_message:
                 self.failure = self._refusal(flag, length, max_message)
+                self.partial = bytearray()  # an unfinished message for ever: nothing is whole any more
                 return
             stop = position + PREFIX_BYTES + length
             if stop > end:
@@ -133,7 +142,7 @@ class Stream:
 
     def shortage(self) -> int:
         """Bytes by which the peer's window is too small to finish the message it has begun."""
-        if self.partial is None:
+        if self.partial is None or self.failure is not None:
             return 0
         return max(0, self.needed - len(self.partial) - self.recv_window)
 

@@ -157,6 +157,7 @@ async def test_our_own_failure_costs_one_connection(site: Site, caplog: pytest.L
 
     site.gateway._exposition = fails
     assert await site.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
+    await wait_all_tasks_blocked()
     assert "no metrics today" in caplog.text
     assert (await site.get("/healthz"))[0] == 200
 

@@ -346,5 +346,3 @@ def test_everything_explains_itself(town: Town, pair: tuple[User, User]) -> None
     assert repr(rider) == "<User ann RIDING, ride r>"
     assert repr(driver.ride) == "<Ride r: ann with dan>"
     assert repr(town.dispatcher) == "<Dispatcher 2 users, 0 waiting, 0 free>"
-    assert driver.ride is not None
-    assert driver.ride.before_pickup

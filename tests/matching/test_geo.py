@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ride_trio.matching.geo import EARTH_RADIUS_M, angle_to_meridian, distance_m, eta_s
+from ride_trio.matching.geo import EARTH_RADIUS_M, angle_of, angle_to_meridian, eta_s, haversine
 
 LATITUDES = st.floats(-90, 90)
 LONGITUDES = st.floats(-180, 180)
+
+
+def distance_m(lat_1: float, lng_1: float, lat_2: float, lng_2: float) -> float:
+    return EARTH_RADIUS_M * angle_of(haversine(lat_1, lng_1, lat_2, lng_2))
+
+
 QUARTER_M = EARTH_RADIUS_M * math.pi / 2
 
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import strategies as st
 
-from ride_trio.matching.geo import EARTH_RADIUS_M, angle_of, distance_m, haversine
+from ride_trio.matching.geo import EARTH_RADIUS_M, angle_of, haversine
 from ride_trio.matching.index import CellIndex
 from ride_trio.sessions import cell_of
 
@@ -25,9 +25,13 @@ def index_of(spots: list[Spot]) -> CellIndex[Spot]:
     return index
 
 
+def distance_m(lat_1: float, lng_1: float, lat_2: float, lng_2: float) -> float:
+    return EARTH_RADIUS_M * angle_of(haversine(lat_1, lng_1, lat_2, lng_2))
+
+
 def by_looking_at_all(spots: list[Spot], lat: float, lng: float, radius_m: float) -> Spot | None:
     ranked = sorted(spots, key=lambda spot: (haversine(lat, lng, spot.lat, spot.lng), spot.free_since))
-    if ranked and EARTH_RADIUS_M * angle_of(haversine(lat, lng, ranked[0].lat, ranked[0].lng)) <= radius_m:
+    if ranked and distance_m(lat, lng, ranked[0].lat, ranked[0].lng) <= radius_m:
         return ranked[0]
     return None
 

@@ -12,7 +12,10 @@ ENGINE = "ride-trio (coroutine)"
 
 
 def test_a_child_that_does_not_start_is_an_error_that_names_it() -> None:
-    with pytest.raises(RuntimeError, match="echo_servers no-such-engine did not start"), child(SERVERS, "no-such-engine"):
+    with (
+        pytest.raises(RuntimeError, match="echo_servers no-such-engine did not start"),
+        child(SERVERS, "no-such-engine"),
+    ):
         pass
 
 

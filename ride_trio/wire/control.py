@@ -1,0 +1,213 @@
+"""What a connection does with the frames that carry no messages, and how it ends streams and itself.
+
+`connection.py` reads the bytes and works on DATA and header lists; here is the rest of RFC 9113, section 6: a method a
+frame type, each checking its frame completely before it changes anything.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from typing import Final
+
+from ride_trio.wire import frames
+from ride_trio.wire.errors import ConnectionFault, StreamFault
+from ride_trio.wire.events import ConnectionEnded, Event, GoAwayReceived, PingAcknowledged, StreamReset
+from ride_trio.wire.frames import DEFAULT_WINDOW, ErrorCode, SettingId
+from ride_trio.wire.header_blocks import HeaderBlocks
+from ride_trio.wire.limits import Limits
+from ride_trio.wire.outbound import Outbound
+from ride_trio.wire.states import Input, State
+from ride_trio.wire.stream import Stream
+
+_GOAWAY: Final = struct.Struct(">LL")
+# Streams that we reset and whose late frames are still on their way: they are ignored, not answered (RFC 9113,
+# section 5.1, "closed"). As many as a peer may have open; older ones are forgotten.
+_REMEMBERED_RESETS: Final = 1_000
+
+
+class ControlFrames(ABC):
+    """The base of `Connection`: see there for the attributes."""
+
+    _peer_is_server = False
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.streams: dict[int, Stream] = {}
+        self.outbound = Outbound(limits, self.streams)
+        self.events: list[Event] = []
+        self.fault: ConnectionFault | None = None
+        self.goaway_sent = False
+        self.settings_seen = False
+        self.last_peer_stream_id = 0
+        # A window can only be announced smaller than the protocol's default, and until the peer has seen that it may
+        # use the default one.
+        self._full_window = max(limits.connection_window, DEFAULT_WINDOW)
+        self._stream_window = max(limits.stream_window, DEFAULT_WINDOW)
+        self._resets: dict[int, None] = {}
+        self._processed = 0  # the last stream id of our GOAWAY
+
+    def _announce(self, settings: dict[int, int]) -> None:
+        """Our SETTINGS, and the connection's window as large as we want it."""
+        settings[SettingId.INITIAL_WINDOW_SIZE] = self.limits.stream_window
+        settings[SettingId.MAX_HEADER_LIST_SIZE] = self.limits.max_header_list
+        self.outbound.control(frames.settings_frame(settings))
+        if self._full_window > DEFAULT_WINDOW:
+            self.outbound.control(frames.window_update_frame(0, self._full_window - DEFAULT_WINDOW))
+
+    @abstractmethod
+    def _is_idle(self, stream_id: int) -> bool:
+        """Whether the stream has never been opened."""
+
+    def _stream_for(self, stream_id: int, what: str) -> Stream | None:
+        """The stream, or None if it is closed.
+
+        Raises:
+            ConnectionFault: Stream 0, or an id that nobody has opened yet.
+        """
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream 0")
+        stream = self.streams.get(stream_id)
+        if stream is None and self._is_idle(stream_id):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream {stream_id}, which is idle")
+        return stream
+
+    # ------------------------------------------------------------------ frames
+
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        if len(payload) != 5:
+            self._stream_for(stream_id, f"PRIORITY of {len(payload)} bytes")  # an idle stream cannot be reset
+            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {len(payload)} bytes")
+        HeaderBlocks.skip_priority(stream_id, payload)
+
+    def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes")
+        stream = self._stream_for(stream_id, "RST_STREAM")
+        if stream is not None:
+            stream.happened(Input.RECV_RST)
+            self.outbound.drop_pending(stream)
+            self.forget_if_closed(stream)
+            self.events.append(StreamReset(stream, int.from_bytes(payload, "big"), by_peer=True))
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS on stream {stream_id}")
+        if len(payload) % 6 or (flags & frames.ACK and payload):
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
+        if flags & frames.ACK:
+            self._shrink_receive_windows()
+            return
+        self.settings_seen = True
+        delta = self.outbound.apply_settings(payload, from_server=self._peer_is_server)
+        self.outbound.answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._move_send_windows(delta)
+
+    def _shrink_receive_windows(self) -> None:
+        """The peer knows our SETTINGS from here on: a stream's window smaller than the default counts (6.9.2)."""
+        delta = self._stream_window - self.limits.stream_window
+        self._stream_window -= delta
+        if delta:
+            for stream in self.streams.values():
+                stream.full_window -= delta
+                stream.recv_window -= delta
+
+    def _move_send_windows(self, delta: int) -> None:
+        """A new INITIAL_WINDOW_SIZE changes the windows of all open streams, below 0 even (section 6.9.2)."""
+        if not delta:
+            return
+        for stream in self.streams.values():
+            if not stream.window_moved(delta):
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS overflow a stream's window")
+            self.outbound.line_up(stream)
+        self.outbound.resume()
+
+    def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, which is switched off")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"PING on stream {stream_id}")
+        if len(payload) != 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"PING of {len(payload)} bytes")
+        if flags & frames.ACK:
+            self.events.append(PingAcknowledged(payload))
+        else:
+            self.outbound.answer(frames.ping_frame(payload, ack=True))
+
+    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY on stream {stream_id}")
+        if len(payload) < 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"GOAWAY of {len(payload)} bytes")
+        last, code = _GOAWAY.unpack_from(payload)
+        self.events.append(GoAwayReceived(last & frames.MAX_STREAM_ID, code, payload[8:]))
+
+    def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes")
+        increment = int.from_bytes(payload, "big") & frames.MAX_WINDOW
+        if stream_id == 0:
+            self._open_connection(increment)
+            return
+        stream = self._stream_for(stream_id, "WINDOW_UPDATE")
+        if not increment:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        if stream is not None:
+            if not stream.window_moved(increment):
+                raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
+            self.outbound.line_up(stream)
+            self.outbound.resume()
+
+    def _open_connection(self, increment: int) -> None:
+        if not increment:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        self.outbound.window += increment
+        if self.outbound.window > frames.MAX_WINDOW:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "connection window above 2^31-1")
+        self.outbound.resume()
+
+    # ------------------------------------------------------------------ ends
+
+    def _refuse_stream(self, fault: StreamFault) -> None:
+        """Answer a stream's fault with RST_STREAM."""
+        stream = self.streams.get(fault.stream_id)
+        if stream is None:
+            self._remember_reset(fault.stream_id)
+            self.outbound.answer(frames.rst_stream_frame(fault.stream_id, fault.code))
+            return
+        self.reset(stream, fault.code)
+        self.events.append(StreamReset(stream, fault.code, by_peer=False, reason=fault.message))
+
+    def _remember_reset(self, stream_id: int) -> None:
+        self._resets[stream_id] = None
+        if len(self._resets) > _REMEMBERED_RESETS:
+            del self._resets[next(iter(self._resets))]
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """End a stream with RST_STREAM; nothing happens if it is closed already."""
+        if stream.state is State.CLOSED or stream.state is State.IDLE:
+            return
+        self.outbound.reset(stream, code)
+        self._remember_reset(stream.id)
+        self.streams.pop(stream.id, None)
+
+    def forget_if_closed(self, stream: Stream) -> None:
+        """Drop a stream that both sides have ended."""
+        if stream.state is State.CLOSED:
+            self.streams.pop(stream.id, None)
+
+    def fail(self, fault: ConnectionFault) -> None:
+        """Give the connection up: GOAWAY is queued, further input is ignored."""
+        self.fault = fault
+        self.goaway(fault.code, fault.message)
+        self.events.append(ConnectionEnded(fault))
+
+    def goaway(self, code: ErrorCode = ErrorCode.NO_ERROR, message: str = "") -> None:
+        """Tell the peer to open no more streams; those it has opened go on. A second one never promises more."""
+        if not self.goaway_sent:
+            self.goaway_sent = True
+            self._processed = self.last_peer_stream_id
+        self.outbound.control(frames.goaway_frame(self._processed, code, message.encode()))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from ride_trio.rpc import Limits
+from ride_trio.wire import ErrorCode
+from ride_trio.wire.events import GoAwayReceived, ResponseReceived, StreamReset
+from ride_trio.wire.hpack import encode
+from tests.rpc.echo import bidi, echo_server
+from tests.rpc.peers import RawClient
+
+
+async def test_a_header_that_cannot_be_read_is_invalid_argument(nursery: trio.Nursery) -> None:
+    client = await RawClient(nursery, echo_server()).shake_hands()
+    stream = client.open("unary", end=True)
+    client.wire.outbound.output.clear()
+    fields = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/test.Echo/unary"), (b"te", b"trailers"))
+    block = encode((*fields, (b"content-type", b"application/grpc"), (b"grpc-timeout", b"soon")))
+    await client.send(len(block).to_bytes(3, "big") + b"\1\5" + stream.id.to_bytes(4, "big") + block)
+    trailers = await client.status(stream)
+    assert trailers.code == 3
+    assert "grpc-timeout 'soon'" in trailers.message
+
+
+async def test_what_is_no_grpc_gets_an_http_answer(nursery: trio.Nursery) -> None:
+    client = await RawClient(nursery, echo_server()).shake_hands()
+    stream = client.open("unary", end=True)
+    client.wire.outbound.output.clear()
+    block = encode(((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"x")))
+    await client.send(len(block).to_bytes(3, "big") + b"\1\5" + stream.id.to_bytes(4, "big") + block)
+    response = await client.until_event(ResponseReceived)
+    assert isinstance(response, ResponseReceived)
+    assert response.head.http_status == 405
+
+
+async def test_more_calls_than_allowed_are_refused(nursery: trio.Nursery) -> None:
+    server = echo_server(limits=Limits(max_concurrent_streams=2))
+    client = await RawClient(nursery, server).shake_hands()
+    for _ in range(3):
+        client.open("hangs")
+    reset = await client.until_event(StreamReset)
+    assert isinstance(reset, StreamReset)
+    assert (reset.stream.id, reset.code) == (5, ErrorCode.REFUSED_STREAM)
+    assert server.statistics().calls == 2
+
+
+async def test_handlers_that_still_clean_up_count(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """A client that opens and resets, again and again, can't pile up handlers."""
+
+    async def slow_to_leave(call: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(5, shield=True):
+                await trio.sleep_forever()
+
+    server = bidi(slow_to_leave, limits=Limits(max_concurrent_streams=10))
+    client = await RawClient(nursery, server).shake_hands()
+    for _ in range(100):
+        client.wire.reset(client.open(), ErrorCode.CANCEL)
+        await client.send()
+        await wait_all_tasks_blocked()
+    assert server.statistics().calls == 20
+    await trio.sleep(6)
+    assert server.statistics().calls == 0
+
+
+async def test_goaway_names_the_last_call_that_is_served(nursery: trio.Nursery) -> None:
+    server = echo_server()
+    client = await RawClient(nursery, server).shake_hands()
+    served = client.open("echo", b"\n\1x")
+    await client.send()
+    await wait_all_tasks_blocked()
+    nursery.start_soon(server.shutdown, 5)
+    goaway = await client.until_event(GoAwayReceived)
+    assert goaway == GoAwayReceived(served.id, ErrorCode.NO_ERROR, b"")
+    late = client.open("echo")
+    reset = await client.until_event(StreamReset)
+    assert isinstance(reset, StreamReset)
+    assert (reset.stream, reset.code) == (late, ErrorCode.REFUSED_STREAM)
+    client.wire.outbound.end(served)
+    assert (await client.status(served)).code == 0
+    await client.until_closed()

@@ -1,0 +1,304 @@
+"""The server's side: preface, new streams, requests, answers to what is not gRPC."""
+
+from __future__ import annotations
+
+import pytest
+
+from ride_trio.wire import ErrorCode, Limits, ServerConnection, frames, hpack
+from ride_trio.wire.events import RequestReceived, RequestRefused, StreamReset
+from ride_trio.wire.frames import PREFACE, SettingId, frame
+from ride_trio.wire.header_blocks import HeaderBlocks
+from ride_trio.wire.headers import response_block, trailers_block
+from ride_trio.wire.hpack import Decoder
+from ride_trio.wire.settings import parse
+from ride_trio.wire.states import State
+from tests.wire import peers
+from tests.wire.peers import REQUEST, SETTINGS, Frame, data, fault_of, framed, headers, receive, resets, sent
+
+
+def asked(*replaced: tuple[bytes, bytes], without: bytes = b"") -> tuple[tuple[bytes, bytes], ...]:
+    """The usual request with some fields changed, added or left out."""
+    changes = dict(replaced)
+    usual = [(name, changes.pop(name, value)) for name, value in REQUEST if name != without]
+    return (*usual, *changes.items())
+
+
+def fields_of(found: Frame) -> dict[bytes, bytes]:
+    return {name: value for name, value, _ in Decoder(65_536).decode(found.payload)}
+
+
+# ---------------------------------------------------------------- the beginning
+
+
+def test_it_begins_with_its_settings() -> None:
+    settings, window = sent(ServerConnection(Limits(max_concurrent_streams=7, stream_window=1_000_000)))
+    assert dict(parse(settings.payload)) == {
+        SettingId.MAX_CONCURRENT_STREAMS: 7,
+        SettingId.INITIAL_WINDOW_SIZE: 1_000_000,
+        SettingId.MAX_HEADER_LIST_SIZE: 65_536,
+    }
+    assert (window.kind, window.stream_id, window.number) == (frames.WINDOW_UPDATE, 0, 1_048_576 - 65_535)
+
+
+@pytest.mark.parametrize("place", range(len(PREFACE)))
+def test_a_wrong_preface_is_refused_at_its_first_wrong_byte(place: int) -> None:
+    connection = ServerConnection(Limits())
+    receive(connection, PREFACE[:place])
+    assert connection.fault is None
+    receive(connection, b"?")
+    assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+
+
+def test_an_http_1_request_is_refused() -> None:
+    connection = ServerConnection(Limits())
+    receive(connection, b"GET / HTTP/1.1\r\n\r\n")
+    assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        headers(1),
+        frames.ping_frame(bytes(8)),
+        frames.window_update_frame(0, 1),
+        data(1, b""),
+        frame(0xFA, 0, 0),
+        frame(frames.PRIORITY, 0, 1, b"\0\0\0\3\0"),
+    ],
+)
+def test_the_first_frame_has_to_be_settings(first: bytes) -> None:
+    connection = ServerConnection(Limits())
+    receive(connection, PREFACE + first)
+    assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+    assert not connection.settings_seen
+
+
+# ---------------------------------------------------------------- requests
+
+
+def test_a_request() -> None:
+    connection = peers.server(settings={SettingId.INITIAL_WINDOW_SIZE: 777})
+    receive(connection, headers(1, (*REQUEST, (b"user-id", b"u1"), (b"grpc-encoding", b"gzip"))))
+    (event,) = connection.events
+    assert isinstance(event, RequestReceived)
+    assert event.head.path == "/test.Echo/Bidi"
+    assert event.head.metadata == (("user-id", "u1"),)
+    stream = event.stream
+    assert (stream.id, stream.state, stream.encoding, stream.send_window) == (1, State.OPEN, "gzip", 777)
+    assert connection.streams == {1: stream}
+    assert connection.last_peer_stream_id == 1
+
+
+def test_a_request_without_messages() -> None:
+    connection = peers.server()
+    stream = peers.server_call(connection, end=True)
+    assert stream.remote_ended
+    assert connection.ready == [stream]
+
+
+def test_a_request_in_many_pieces_with_padding_and_priority() -> None:
+    connection = peers.server()
+    block = hpack.encode(REQUEST)
+    first = bytes((4,)) + b"\x80\0\0\0\xff" + block[:10] + bytes(4)
+    flags = frames.PADDED | frames.PRIORITY_FLAG | frames.END_STREAM
+    receive(
+        connection,
+        frame(frames.HEADERS, flags, 1, first),
+        frame(frames.CONTINUATION, 0, 1, block[10:20]),
+        frame(frames.CONTINUATION, frames.END_HEADERS, 1, block[20:]),
+    )
+    (event,) = connection.events
+    assert isinstance(event, RequestReceived)
+    assert event.stream.remote_ended
+
+
+def test_data_and_more_headers_after_the_request() -> None:
+    connection = peers.server()
+    stream = peers.server_call(connection)
+    receive(connection, data(1, framed(b"x")), headers(1, ((b"checksum", b"1"),), end=True))
+    assert stream.take() == [b"x"]
+    assert stream.remote_ended
+    assert connection.fault is None
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [headers(1, ((b"k", b"v"),)), headers(1, ((b":path", b"/"),), end=True), headers(1, ((b"K", b"v"),), end=True)],
+)
+def test_malformed_request_trailers(trailers: bytes) -> None:
+    connection = peers.server()
+    stream = peers.server_call(connection)
+    receive(connection, trailers)
+    assert resets(connection) == [(1, ErrorCode.PROTOCOL_ERROR)]
+    assert isinstance(connection.events[-1], StreamReset)
+    assert stream.state is State.CLOSED
+
+
+def test_headers_after_the_end_of_a_request() -> None:
+    connection = peers.server()
+    peers.server_call(connection, end=True)
+    receive(connection, headers(1, ((b"k", b"v"),), end=True))
+    assert resets(connection) == [(1, ErrorCode.STREAM_CLOSED)]
+
+
+def test_an_answered_stream_is_gone_and_its_id_cannot_be_used_again() -> None:
+    connection = peers.server()
+    stream = peers.server_call(connection, end=True)
+    connection.outbound.end(stream, response_block() + trailers_block(0))
+    assert not connection.streams
+    receive(connection, headers(1))
+    assert fault_of(connection) is ErrorCode.STREAM_CLOSED
+
+
+def test_stream_ids_only_go_up() -> None:
+    connection = peers.server()
+    peers.server_call(connection, 5)
+    receive(connection, headers(3))
+    assert fault_of(connection) is ErrorCode.STREAM_CLOSED
+
+
+def test_a_client_opens_odd_streams() -> None:
+    connection = peers.server()
+    receive(connection, headers(2))
+    assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        asked((b"Upper", b"v")),
+        ((b"x", b"v"), *REQUEST),
+        asked((b"connection", b"close")),
+        asked((b"te", b"gzip")),
+        asked(without=b":path"),
+        (*REQUEST, (b":path", b"/")),
+    ],
+)
+def test_a_malformed_request_is_reset_and_the_connection_goes_on(fields: tuple[tuple[bytes, bytes], ...]) -> None:
+    connection = peers.server()
+    receive(connection, headers(1, fields) + data(1, b"late") + headers(3))
+    assert resets(connection) == [(1, ErrorCode.PROTOCOL_ERROR)]
+    assert not any(isinstance(e, RequestReceived) and e.stream.id == 1 for e in connection.events)
+    assert list(connection.streams) == [3]
+
+
+def test_a_call_whose_headers_grpc_cannot_read_wants_a_status() -> None:
+    connection = peers.server()
+    receive(connection, headers(1, asked((b"grpc-timeout", b"soon")), end=True))
+    (event,) = connection.events
+    assert isinstance(event, RequestRefused)
+    assert "grpc-timeout" in event.reason
+    assert event.stream.remote_ended
+
+
+def test_headers_too_large_for_the_limit() -> None:
+    connection = peers.server(Limits(max_header_list=1_000))
+    receive(connection, headers(1, asked((b"k", bytes(b"v" * 800)))))
+    assert fault_of(connection) is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_header_blocks_of_refused_streams_keep_the_table_in_step() -> None:
+    connection = peers.server(Limits(max_concurrent_streams=1))
+    peers.server_call(connection)
+    keep = b"\x40\x03key\x05value"
+    block = hpack.encode(REQUEST)
+    receive(connection, frame(frames.HEADERS, frames.END_HEADERS, 3, block + keep))
+    receive(connection, frames.rst_stream_frame(1, 8))
+    connection.events.clear()
+    receive(connection, frame(frames.HEADERS, frames.END_HEADERS, 5, block + b"\xbe"))
+    (event,) = connection.events
+    assert isinstance(event, RequestReceived)
+    assert event.head.metadata == (("key", "value"),)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_more_streams_than_allowed_are_refused() -> None:
+    connection = peers.server(Limits(max_concurrent_streams=2))
+    receive(connection, headers(1) + headers(3) + headers(5) + data(5, framed(b"unlucky"), end=True))
+    assert resets(connection) == [(5, ErrorCode.REFUSED_STREAM)]
+    connection.reset(connection.streams[1], ErrorCode.NO_ERROR)
+    receive(connection, headers(7))
+    assert list(connection.streams) == [3, 7]
+
+
+def test_a_peer_that_does_not_read_its_statuses_gets_no_new_calls() -> None:
+    """It would otherwise have us collect a status a call, without end."""
+    limits = Limits(write_high_water=1_000, max_control_backlog=2_000)
+    connection = peers.server(limits)
+    connection.outbound.corked = True
+    for stream_id in range(1, 100_000, 2):
+        receive(connection, headers(stream_id, end=True))
+        for event in connection.events:
+            if isinstance(event, RequestReceived):
+                connection.outbound.end(event.stream, response_block() + trailers_block(12, "no such method"))
+        connection.events.clear()
+        if connection.fault:
+            break
+    assert connection.outbound.size < 6_000
+    found = sent(connection)
+    assert (frames.RST_STREAM, ErrorCode.REFUSED_STREAM) in {(f.kind, f.number) for f in found}
+    assert connection.fault is not None
+    assert connection.fault.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+# ---------------------------------------------------------------- not gRPC
+
+
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize(
+    ("changed", "status", "words"),
+    [
+        ((b":method", b"GET"), b"405", b"gRPC calls are POST"),
+        ((b"content-type", b"text/html"), b"415", b"this port speaks gRPC"),
+    ],
+)
+def test_what_is_not_grpc_gets_an_http_answer(
+    changed: tuple[bytes, bytes], status: bytes, words: bytes, end: bool
+) -> None:
+    connection = peers.server()
+    receive(connection, headers(1, asked(changed), end=end), *([] if end else [data(1, b"a body", end=True)]))
+    head, body, *rest = sent(connection)
+    answer = fields_of(head)
+    assert answer[b":status"] == status
+    assert answer[b"content-type"].startswith(b"text/plain")
+    assert answer[b"content-length"] == b"%d" % len(body.payload)
+    assert (answer.get(b"allow") == b"POST") is (status == b"405")
+    assert words in body.payload
+    assert body.flags == frames.END_STREAM
+    assert [(f.kind, f.number) for f in rest] == ([] if end else [(frames.RST_STREAM, ErrorCode.NO_ERROR)])
+    assert not connection.events
+    assert not connection.streams
+    assert connection.fault is None
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    connection = peers.server()
+    receive(connection, headers(1, asked((b":method", b"HEAD")), end=True))
+    head, body = sent(connection)
+    assert fields_of(head)[b"content-length"] == b"0"
+    assert (body.payload, body.flags) == (b"", frames.END_STREAM)
+
+
+def test_an_http_answer_without_window_has_no_body() -> None:
+    connection = peers.server(settings={SettingId.INITIAL_WINDOW_SIZE: 3})
+    receive(connection, headers(1, asked((b":method", b"GET")), end=True))
+    (head,) = sent(connection)
+    assert head.flags & frames.END_STREAM
+    assert not connection.streams
+
+
+def test_the_body_of_an_http_answer_counts_against_the_connections_window() -> None:
+    connection = peers.server()
+    before = connection.outbound.window
+    receive(connection, headers(1, asked((b":method", b"GET")), end=True))
+    _, body = sent(connection)
+    assert connection.outbound.window == before - len(body.payload)
+
+
+def test_settings_frames_may_follow_the_preface_in_pieces() -> None:
+    connection = ServerConnection(Limits())
+    receive(connection, PREFACE[:10], PREFACE[10:] + SETTINGS[:4], SETTINGS[4:])
+    assert connection.settings_seen
+    assert HeaderBlocks(10).idle
