@@ -39,6 +39,6 @@ async def becomes(
     """
     began = trio.current_time()
     with trio.fail_after(seconds):
-        while not condition(await metric(server, name, **labels)):
+        while not condition(await metric(server, name, **labels)):  # noqa: ASYNC110 - of another process
             await trio.sleep(0.02)
     return trio.current_time() - began
