@@ -120,18 +120,25 @@ def test_a_setting_that_does_not_exist_is_refused() -> None:
 
 def test_a_heartbeat_timeout_must_be_longer_than_the_interval() -> None:
     with pytest.raises(SettingsError) as caught:
-        load_settings({"heartbeat_interval_s": "15s"}, {})
+        load_settings({"heartbeat_interval_s": "15s"}, {"HEARTBEAT_TIMEOUT": "15s"})
     assert str(caught.value) == "HEARTBEAT_TIMEOUT=15s: it must be longer than --heartbeat-interval 15s"
 
 
 def test_a_match_timeout_must_be_longer_than_the_window() -> None:
     with pytest.raises(SettingsError, match=r"^MATCH_TIMEOUT=500ms: it must be longer than MATCH_WINDOW=1s$"):
-        load_settings({}, {"MATCH_TIMEOUT": "500ms"})
+        load_settings({}, {"MATCH_TIMEOUT": "500ms", "MATCH_WINDOW": "1s"})
+
+
+def test_who_sets_one_of_two_need_not_set_the_other() -> None:
+    found = load_settings({}, {"HEARTBEAT_TIMEOUT": "2s", "MATCH_TIMEOUT": "500ms", "GRPC_LISTEN_ADDR": ":8080"})
+    assert found.heartbeat_timeout_s == 2.0
+    assert found.match_timeout_s == 0.5
+    assert found.grpc_listen_addr == found.http_listen_addr
 
 
 def test_two_listeners_cannot_share_an_address() -> None:
     with pytest.raises(SettingsError, match=r"^METRICS_LISTEN_ADDR=:7443: GRPC_LISTEN_ADDR=:7443 is the same address$"):
-        load_settings({}, {"METRICS_LISTEN_ADDR": ":7443"})
+        load_settings({}, {"METRICS_LISTEN_ADDR": ":7443", "GRPC_LISTEN_ADDR": ":7443"})
 
 
 def test_several_listeners_may_ask_for_any_port() -> None:

@@ -270,7 +270,6 @@ class Dispatcher:
             self._end_ride(ride)
             return
         ride.deadline = self._now() + self._timeout_s
-        ride.rider_told = False
         rider.phase = Phase.WAITING
         self.waiting[ride.ride_id] = ride
         self._notifier.driver_lost(ride)

@@ -104,17 +104,10 @@ class ClientCall(MessageStream[In, Out]):
 
     # ------------------------------------------------------------------ called by the link
 
-    def on_ready(self) -> None:
-        if self.stream.remote_ended and self.status is None:  # trailers would have been told of before
-            self._link.reset(self.stream, ErrorCode.PROTOCOL_ERROR)
-            self._end(Status(2, "the server ended the stream without a status"))
-        else:
-            super().on_ready()
-
     def on_response(self, event: ResponseReceived) -> None:
         head = event.head
         self.initial_metadata = head.metadata
-        if head.http_status != 200 or not is_grpc(head.content_type):
+        if not head.has_status and (head.http_status != 200 or not is_grpc(head.content_type)):
             text = f"no gRPC answer: HTTP {head.http_status}, content-type {head.content_type!r}"
             self._link.reset(self.stream, ErrorCode.CANCEL)
             self._end(Status(status_of_http(head.http_status), text))

@@ -80,12 +80,16 @@ class RequestHead:
 
 @dataclass(slots=True)
 class ResponseHead:
-    """A gRPC response's headers. `http_status` other than 200 means that no gRPC server answered."""
+    """A response's headers. Without a grpc-status, an `http_status` other than 200 means that no gRPC server answered.
+
+    `has_status`: a grpc-status is among them, which then counts whatever else they say (trailers-only).
+    """
 
     http_status: int
     content_type: str
     encoding: str
     metadata: Metadata
+    has_status: bool = False
 
 
 @dataclass(slots=True)
@@ -196,6 +200,7 @@ def parse_response(stream_id: int, fields: Fields) -> ResponseHead:
         content_type=named.get(b"content-type", ""),
         encoding=named.get(b"grpc-encoding", "identity"),
         metadata=_read_metadata(fields),
+        has_status=b"grpc-status" in named,
     )
 
 

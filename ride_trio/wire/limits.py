@@ -21,7 +21,8 @@ class Limits:
         max_header_list: Largest decoded header list of a call.
         write_high_water: What may wait for the socket before senders have to wait, too: two typical socket buffers.
         pass_frames: Frames worked through before other connections get their turn (256 tiny ones are about 0.5 ms).
-        max_control_backlog: Answers (PING and SETTINGS acks, resets) that may wait for a peer that does not read.
+        max_control_backlog: Answers (acks, resets, window updates) that may wait for a peer that does not read; with
+            more the connection is ended. With this much beyond `write_high_water` new calls are REFUSED_STREAM.
     """
 
     max_concurrent_streams: int = 1_000

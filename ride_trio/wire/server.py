@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from ride_trio.wire import frames, headers
 from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, StreamFault
@@ -12,6 +15,10 @@ from ride_trio.wire.limits import Limits
 from ride_trio.wire.states import Input
 from ride_trio.wire.stream import Stream
 
+# Ids that a client has jumped over are closed without ever having been open, and using one has an error code of its
+# own. No client does; a hundred jumps are remembered.
+_REMEMBERED_JUMPS: Final = 100
+
 
 class ServerConnection(Connection):
     """One accepted connection. Construction queues our SETTINGS."""
@@ -19,6 +26,7 @@ class ServerConnection(Connection):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._preface_missing = len(PREFACE)
+        self._jumps: deque[range] = deque(maxlen=_REMEMBERED_JUMPS)
         self._announce({SettingId.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams})
 
     def feed(self, data: bytes) -> None:
@@ -50,9 +58,13 @@ class ServerConnection(Connection):
         elif stream_id > self.last_peer_stream_id:
             self._open(stream_id, fields, end=end)
         elif stream_id not in self._resets:
-            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which is closed")
+            never = any(stream_id in jump for jump in self._jumps)
+            code = ErrorCode.PROTOCOL_ERROR if never else ErrorCode.STREAM_CLOSED
+            raise ConnectionFault(code, f"HEADERS on stream {stream_id}, which is closed")
 
     def _open(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+        if stream_id > self.last_peer_stream_id + 2:
+            self._jumps.append(range(self.last_peer_stream_id + 1, stream_id))
         self.last_peer_stream_id = stream_id
         if self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams or self._output_piles_up:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or output, or going away")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import queue
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -121,7 +122,7 @@ async def _grpcio_aio(port: int) -> dict[str, Any]:
             "split": [m.value async for m in method(channel, "unary_stream", "split")(value(b"abc"))],
             "join": (await method(channel, "stream_unary", "join")(_each(letters))).value,
             "echo": await _grpcio_aio_ping_pong(echo),
-            "large": [len(m.value) async for m in echo(_each([value(LARGE)]))][0],
+            "large": len((await anext(aiter(echo(_each([value(LARGE)]))))).value),
         }
         call = method(channel, "stream_stream", "meta")(_each(letters), metadata=METADATA)
         seen["initial"] = _chosen(await call.initial_metadata())
@@ -212,7 +213,7 @@ async def _grpclib_status(channel: GrpclibChannel, name: str, **options: Any) ->
         await _grpclib_ask(channel, name, value(b"nobody"), **options)
     except GRPCError as error:
         return error.status.name, error.message or ""
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return "DEADLINE_EXCEEDED", "by the client's own clock"
     return "OK", ""
 
@@ -225,7 +226,7 @@ def grpc_js(port: int, node_modules: str) -> dict[str, Any]:
     script = Path(__file__).with_name("echo_client.js")
     done = subprocess.run(
         ["node", str(script), str(port)],
-        env={"NODE_PATH": node_modules, "PATH": _path()},
+        env={**os.environ, "NODE_PATH": node_modules},
         capture_output=True,
         timeout=PATIENCE_S,
         check=False,
@@ -237,12 +238,6 @@ def grpc_js(port: int, node_modules: str) -> dict[str, Any]:
     for key in ("split", "echo"):
         seen[key] = [bytes.fromhex(item) for item in seen[key]]
     return seen
-
-
-def _path() -> str:
-    import os
-
-    return os.environ["PATH"]
 
 
 def names(seen: dict[str, Any]) -> Iterator[str]:

@@ -35,9 +35,7 @@ def value(data: bytes) -> BytesValue:
 def _handlers(methods: dict[str, tuple[str, Callable[..., Any]]]) -> Any:
     """For grpcio: name -> (kind, function)."""
     made = {
-        name: getattr(grpc, f"{kind}_rpc_method_handler")(
-            function, BytesValue.FromString, BytesValue.SerializeToString
-        )
+        name: getattr(grpc, f"{kind}_rpc_method_handler")(function, BytesValue.FromString, BytesValue.SerializeToString)
         for name, (kind, function) in methods.items()
     }
     return grpc.method_handlers_generic_handler(NAME, made)

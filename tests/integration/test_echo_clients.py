@@ -31,12 +31,12 @@ async def slow(message: Any) -> Any:
 
 
 @pytest.fixture
-async def server(nursery: trio.Nursery) -> AsyncIterator[Server]:
+async def server(nursery: trio.Nursery) -> Server:
     server = Server(0, host="127.0.0.1")
     extra = {"meta": (Cardinality.STREAM_STREAM, meta), "slow": (Cardinality.UNARY_UNARY, slow)}
     server.add_service(service_of(HANDLERS | extra))
     await nursery.start(server.serve_async)
-    yield server
+    return server
 
 
 def check(seen: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ async def test_metadata_both_ways(channel: Channel) -> None:
 
 
 async def test_statuses(channel: Channel) -> None:
-    assert await status_of(channel, "not_found", "nobody: 100 %".encode()) == ("NOT_FOUND", "nobody: 100 %")
+    assert await status_of(channel, "not_found", b"nobody: 100 %") == ("NOT_FOUND", "nobody: 100 %")
     code, _ = await status_of(channel, "no_such", b"x")
     assert code == "UNIMPLEMENTED"
     with pytest.raises(purerpc.NotFoundError):

@@ -5,7 +5,7 @@ The official packages are imported into the same process: their descriptors and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -38,12 +38,13 @@ def health() -> HealthService:
 
 
 @pytest.fixture
-async def port(nursery: trio.Nursery, health: HealthService) -> AsyncIterator[int]:
+async def port(nursery: trio.Nursery, health: HealthService) -> int:
     services = [RideStreamServiceServicer().service, health.service]
     server = Server(0, host="127.0.0.1")
     for service in (*services, *reflection_services(services)):
         server.add_service(service)
-    yield await nursery.start(server.serve_async)
+    port: int = await nursery.start(server.serve_async)
+    return port
 
 
 async def with_grpcio(port: int, client: Callable[[grpc.Channel], T]) -> T:

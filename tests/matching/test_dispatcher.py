@@ -235,9 +235,11 @@ def test_a_driver_lost_before_the_pickup_puts_the_rider_back_in_its_turn(
     assert rider.phase is Phase.WAITING
     assert [ride.ride_id for ride in town.dispatcher.in_order()] == ["r", "later"]
     town.time_s = 25.0 + TIMEOUT_S - 1
+    town.window()
+    assert town.notifier.news() == [("no_driver", "bob", "later")]
     town.driver("eve")
     town.window()
-    assert [news[0] for news in town.notifier.news()] == ["matched", "matched", "no_driver"]
+    assert town.notifier.news() == [("matched", "ann", "r"), ("matched", "eve", "r")]
     assert rider.phase is Phase.RIDING
     assert town.outcome("driver_lost") == 1
 

@@ -82,6 +82,16 @@ def test_in_a_crowd_too(centre: tuple[float, float]) -> None:
         assert (found and found[0]) is by_looking_at_all(spots, rider.lat, rider.lng, 5_000)
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_across_the_date_line_columns_have_no_width(side: int) -> None:
+    """The nearest is three columns away, the second nearest in the rider's own cell."""
+    across, behind = Spot(10.005, side * -179.9999), Spot(10.005, side * 179.9945)
+    crowd = [Spot(10.005, side * 179.5, number) for number in range(200)]
+    found = index_of([across, behind, *crowd]).nearest(10.005, side * 179.9995, 5_000)
+    assert found is not None
+    assert found[0] is across
+
+
 def test_of_two_as_near_the_one_that_is_free_for_longer() -> None:
     spots = [Spot(10.001, 20.0, free_since=2), Spot(10.001, 20.0, free_since=1), Spot(10.001, 20.0, free_since=3)]
     found = index_of(spots).nearest(10.0, 20.0, 5_000)

@@ -9,7 +9,6 @@ from ride_trio.wire import ClientConnection, Connection, ErrorCode, Limits, Serv
 from ride_trio.wire.events import RequestReceived, ResponseReceived
 from ride_trio.wire.frames import PREFACE, PREFIX, frame
 from ride_trio.wire.headers import RequestHead, response_block
-from ride_trio.wire.stream import Stream as WireStream
 
 REQUEST = (
     (b":method", b"POST"),
@@ -90,7 +89,7 @@ def news(connection: Connection) -> list[Stream]:
     return ready
 
 
-def take(connection: Connection, stream: WireStream) -> list[bytes]:
+def take(connection: Connection, stream: Stream) -> list[bytes]:
     """Take a stream's messages, and credit them."""
     connection.credit(stream, stream.takeable)
     return stream.take()

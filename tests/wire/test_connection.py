@@ -53,7 +53,6 @@ def test_any_cuts_of_messages_into_frames_and_of_frames_into_reads(
     assert got == expected
     assert (stream.failure, stream.held, connection.fault) == (None, 0, None)
     assert stream.recv_window + stream.to_credit == 65_535
-    assert not connection.outbound.streams or connection.streams == {1: stream}
 
 
 def test_every_way_to_cut_two_messages_and_an_end_in_two() -> None:
@@ -251,7 +250,7 @@ def limits(stream_window: int) -> Limits:
     return Limits(stream_window=stream_window)
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(sizes, sizes, st.sampled_from([100, 65_535, 500_000]), st.booleans())
 def test_messages_of_any_size_arrive_and_leave_the_windows_whole(
     up: list[int], down: list[int], stream_window: int, promptly: bool

@@ -36,14 +36,21 @@ def pairs(fields: list[tuple[bytes, bytes, int]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value, _ in fields]
 
 
-def code_of(block: bytes, *before: bytes) -> ErrorCode:
+def fault_of(one: hpack.Decoder, block: bytes) -> ErrorCode | None:
+    """Which fault a block is; None if it is none. Nothing else ever comes out of a decoder."""
+    try:
+        one.decode(block)
+    except ConnectionFault as fault:
+        return fault.code
+    return None
+
+
+def code_of(block: bytes, *before: bytes) -> ErrorCode | None:
     """Which fault a block is, after other blocks on the same connection."""
     one = decoder()
     for block_before in before:
         one.decode(block_before)
-    with pytest.raises(ConnectionFault) as caught:
-        one.decode(block)
-    return caught.value.code
+    return fault_of(one, block)
 
 
 # ---------------------------------------------------------------- RFC 7541, appendix C
@@ -82,7 +89,7 @@ def test_c_3_and_c_4_requests_on_one_connection(blocks: tuple[str, ...]) -> None
     expected = [
         get + http + root + example,
         get + http + root + example + [(b"cache-control", b"no-cache")],
-        get + [(b":scheme", b"https"), (b":path", b"/index.html")] + example + [(b"custom-key", b"custom-value")],
+        [*get, (b":scheme", b"https"), (b":path", b"/index.html"), *example, (b"custom-key", b"custom-value")],
     ]
     assert [pairs(one.decode(bytes.fromhex(block))) for block in blocks] == expected
 
@@ -158,24 +165,17 @@ def test_a_malformed_block_is_a_compression_error(block: bytes) -> None:
 
 
 def test_every_cut_of_a_block_is_whole_fields_or_refused() -> None:
-    block = OtherEncoder().encode([(b"a", b"b" * 200), (b"name", b"value"), (b":method", b"POST")])
+    fields = [literal(b"a", b"b" * 200), literal(b"name", b"value", keep=True), b"\x83"]
+    block = b"".join(fields)
+    whole = {sum(map(len, fields[:count])) for count in range(3)}
     for stop in range(len(block)):
-        try:
-            fields = decoder().decode(block[:stop])
-        except ConnectionFault as fault:
-            assert fault.code is ErrorCode.COMPRESSION_ERROR
-        else:
-            assert len(fields) < 3
+        assert code_of(block[:stop]) is (None if stop in whole else ErrorCode.COMPRESSION_ERROR)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_are_a_header_list_or_a_fault(blocks: list[bytes]) -> None:
     one = decoder()
-    try:
-        for block in blocks:
-            one.decode(block)
-    except ConnectionFault as fault:
-        assert fault.code in (ErrorCode.COMPRESSION_ERROR, ErrorCode.ENHANCE_YOUR_CALM)
+    assert {fault_of(one, block) for block in blocks} <= {None, ErrorCode.COMPRESSION_ERROR}
 
 
 def test_table_size_updates_may_start_a_block() -> None:

@@ -7,7 +7,6 @@ import pytest
 from ride_trio.wire import ErrorCode, Limits, ServerConnection, frames, hpack
 from ride_trio.wire.events import RequestReceived, RequestRefused, StreamReset
 from ride_trio.wire.frames import PREFACE, SettingId, frame
-from ride_trio.wire.header_blocks import HeaderBlocks
 from ride_trio.wire.headers import response_block, trailers_block
 from ride_trio.wire.hpack import Decoder
 from ride_trio.wire.settings import parse
@@ -151,10 +150,19 @@ def test_an_answered_stream_is_gone_and_its_id_cannot_be_used_again() -> None:
 
 
 def test_stream_ids_only_go_up() -> None:
+    """RFC 9113, section 5.1.1: an id that was jumped over is not a stream that has been closed."""
     connection = peers.server()
     peers.server_call(connection, 5)
     receive(connection, headers(3))
-    assert fault_of(connection) is ErrorCode.STREAM_CLOSED
+    assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+
+
+def test_ids_may_be_jumped_over_without_end() -> None:
+    connection = peers.server()
+    for stream_id in range(1, 5_000, 10):
+        peers.server_call(connection, stream_id)
+        connection.reset(connection.streams[stream_id], ErrorCode.CANCEL)
+    assert len(connection._jumps) == 100
 
 
 def test_a_client_opens_odd_streams() -> None:
@@ -301,4 +309,3 @@ def test_settings_frames_may_follow_the_preface_in_pieces() -> None:
     connection = ServerConnection(Limits())
     receive(connection, PREFACE[:10], PREFACE[10:] + SETTINGS[:4], SETTINGS[4:])
     assert connection.settings_seen
-    assert HeaderBlocks(10).idle
