@@ -168,6 +168,22 @@ async def test_shutdown_lets_calls_finish_and_refuses_new_ones() -> None:
     assert server.statistics() == NOBODY
 
 
+async def test_shutdown_takes_no_longer_than_the_calls(server: Server, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery, connect(nursery, server) as channel, open_call(channel, "echo") as call:
+        await wait_all_tasks_blocked()
+        start = trio.current_time()
+        nursery.start_soon(_end_after, call, 7)
+        await server.shutdown(100)
+        assert trio.current_time() - start == pytest.approx(7)
+        await server.shutdown(100)
+        assert trio.current_time() - start == pytest.approx(7)
+
+
+async def _end_after(call: Any, seconds: float) -> None:
+    await trio.sleep(seconds)
+    await call.done_sending()
+
+
 async def test_a_call_that_reaches_a_server_that_goes_is_refused_for_a_retry(nursery: trio.Nursery) -> None:
     server = echo_server()
     async with connect(nursery, server) as channel, open_call(channel, "hangs"):
