@@ -78,7 +78,7 @@ class App:
         async with trio.open_nursery() as nursery:
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 bound = await self._start(nursery)
-                self._announce(serving=True)
+                self._announce()
                 _tune_gc()
                 log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
                 task_status.started(bound)
@@ -111,10 +111,10 @@ class App:
         port: int = listeners[0].socket.getsockname()[1]
         return port
 
-    def _announce(self, *, serving: bool) -> None:
-        self.gateway.ready = serving
+    def _announce(self) -> None:
+        self.gateway.ready = True
         for name in ("", *(service.name for service in self._services)):
-            self.health.set(name, serving)
+            self.health.set(name, serving=True)
 
     async def _until_stopped(self, nursery: trio.Nursery, signals: AsyncIterator[int]) -> None:
         """Stop at the first signal, and at once at the second."""
@@ -128,7 +128,8 @@ class App:
 
     async def _stop(self, scope: trio.CancelScope) -> None:
         """Send nobody new here, end every session and every call, within the grace time."""
-        self._announce(serving=False)
+        self.gateway.ready = False
+        self.health.stop()
         grace_s = self.settings.shutdown_grace_s
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.rides.broker.drain)

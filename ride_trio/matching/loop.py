@@ -46,6 +46,7 @@ async def match_window(dispatcher: Dispatcher) -> float:
         Seconds of work, without what others did in between.
     """
     began, work_s = perf_counter(), 0.0
+    dispatcher.expire()  # first: whose time is up is told so, even if a driver has just become free
     for number, ride in enumerate(dispatcher.in_order(), 1):
         if not dispatcher.free:
             break
@@ -54,5 +55,4 @@ async def match_window(dispatcher: Dispatcher) -> float:
             work_s += perf_counter() - began
             await trio.lowlevel.checkpoint()
             began = perf_counter()
-    dispatcher.expire()
     return work_s + perf_counter() - began

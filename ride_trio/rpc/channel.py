@@ -17,7 +17,7 @@ from ride_trio.rpc.client_call import ClientCall
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.stub_stream import StubSocket
 from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
-from ride_trio.wire import ClientConnection, Limits
+from ride_trio.wire import ClientConnection, ErrorCode, Limits
 from ride_trio.wire.events import (
     ConnectionEnded,
     Event,
@@ -75,7 +75,7 @@ class ClientLink(Link):
         self.goaway = True
         self.reason = f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})"
         for stream in [s for s in self.wire.streams.values() if s.id > event.last_stream_id]:
-            del self.wire.streams[stream.id]
+            self.wire.reset(stream, ErrorCode.CANCEL)
             _owner(stream).on_lost(self.reason)
         self.changed.unpark_all()
 

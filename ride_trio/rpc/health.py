@@ -21,10 +21,20 @@ class HealthService(health_grpc.HealthServicer):
     def __init__(self) -> None:
         self._states: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
         self._changed = trio.Event()
+        self._stopping = False
 
     def set(self, name: str, serving: bool) -> None:
         """Announce a service's state to those who ask and those who watch."""
         self._states[name] = _Status.SERVING if serving else _Status.NOT_SERVING
+        self._wake_watchers()
+
+    def stop(self) -> None:
+        """Nothing serves any more; who watches is told so, and its call ends (it would hold up a shutdown)."""
+        self._states = dict.fromkeys(self._states, _Status.NOT_SERVING)
+        self._stopping = True
+        self._wake_watchers()
+
+    def _wake_watchers(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
@@ -43,4 +53,6 @@ class HealthService(health_grpc.HealthServicer):
             if state != told:
                 told = state
                 yield health_pb2.HealthCheckResponse(status=state)
+            if self._stopping:
+                raise purerpc.UnavailableError("the server is stopping")
             await changed.wait()

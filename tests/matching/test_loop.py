@@ -93,3 +93,16 @@ async def test_without_free_drivers_nobody_is_looked_at() -> None:
     town.time_s = 31
     await match_window(town.dispatcher)
     assert town.notifier.news() == [("no_driver", "ann", "r")]
+
+
+async def test_a_request_whose_time_is_up_is_not_matched_any_more(autojump_clock: MockClock) -> None:
+    metrics, notifier = RideMetrics(), FakeNotifier()
+    dispatcher = Dispatcher(notifier, metrics, trio.current_time, match_radius_m=5_000, match_timeout_s=2.0)
+    rider, driver = dispatcher.join("ann"), dispatcher.join("dan")
+    for user in (rider, driver):
+        dispatcher.moved(user, cell_of(0.0, 0.0))
+    dispatcher.report(rider, Status.LOOKING, "r", "")
+    await trio.sleep(2.0)
+    dispatcher.report(driver, Status.AVAILABLE, "", "")
+    await match_window(dispatcher)
+    assert [(what, who) for what, who, _ in notifier.told] == [("no_driver", "ann")]

@@ -50,3 +50,17 @@ async def test_watch_tells_each_change_once(health: HealthService, channel: Chan
             await wait_all_tasks_blocked()
             health.set("new", False)
             assert await call.receive() == Response(status=Status.NOT_SERVING)
+
+
+async def test_stop_tells_watchers_and_ends_their_calls(health: HealthService, channel: Channel) -> None:
+    with trio.fail_after(5):
+        async with channel.open("/grpc.health.v1.Health/Watch", Request, Response) as call:
+            await call.send(Request())
+            await call.done_sending()
+            assert await call.receive() == Response(status=Status.SERVING)
+            health.stop()
+            assert await call.receive() == Response(status=Status.NOT_SERVING)
+            with pytest.raises(purerpc.UnavailableError, match="stopping"):
+                await call.receive()
+    stub = health_grpc.HealthStub(channel)
+    assert (await stub.Check(Request())).status == Status.NOT_SERVING
