@@ -15,7 +15,6 @@ from ride_trio.services.ride_envelopes import Envelopes
 from ride_trio.services.ride_notifier import RideNotifier
 from ride_trio.sessions import Broker
 
-
 # A client is told an interval that lets this many heartbeats go out before it counts as silent: two may get lost.
 HEARTBEATS_A_TIMEOUT: Final = 3
 
