@@ -26,9 +26,10 @@ async def run_with_progress(plan: RidesPlan) -> Report:
     with show_progress(Console(stderr=True)) as progress:
         try:
             return await run_rides(plan, progress)
-        except (TraceError, purerpc.RpcFailedError) as error:
-            target = f"{plan.target_host}:{plan.target_port}"
-            raise RidesFailedError(f"cannot load {target}: {error}") from error
+        except TraceError as error:
+            raise RidesFailedError(f"cannot replay: {error}") from error
+        except purerpc.RpcFailedError as error:
+            raise RidesFailedError(error.status.status_message) from error
 
 
 def publish(report: Report, json_file: Path | None) -> None:

@@ -93,4 +93,4 @@ def test_a_target_where_nobody_listens_is_one_line_and_exit_code_1() -> None:
         port = taken.getsockname()[1]
     done = runner.invoke(app, ["load", "rides", "--target", f"127.0.0.1:{port}"])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith(f"ride-trio: cannot load 127.0.0.1:{port}: ")
+    assert done.stderr.startswith(f"ride-trio: cannot connect to 127.0.0.1:{port}: ")
