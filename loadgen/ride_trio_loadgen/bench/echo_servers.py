@@ -73,25 +73,30 @@ def purerpc() -> None:
     _run_trio(server)
 
 
-def grpc_aio() -> None:
+def serve_grpc_aio(service: str, method: str, handler: Callable[..., Any], request: Any, response: Any) -> None:
+    """Serve one bidi method with grpc.aio until the process is killed."""
     import asyncio
 
     import grpc
 
-    async def bidi(requests: Any, context: Any) -> AsyncIterator[Any]:
-        async for message in requests:
-            yield message
-
     async def main() -> None:
         server = grpc.aio.server()
-        handler = grpc.stream_stream_rpc_method_handler(bidi, BytesValue.FromString, BytesValue.SerializeToString)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
+        bidi = grpc.stream_stream_rpc_method_handler(handler, request.FromString, response.SerializeToString)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: bidi}),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         ready(port)
         await server.wait_for_termination()
 
     asyncio.run(main())
+
+
+def grpc_aio() -> None:
+    async def bidi(requests: Any, _context: Any) -> AsyncIterator[Any]:
+        async for message in requests:
+            yield message
+
+    serve_grpc_aio(SERVICE, METHOD, bidi, BytesValue, BytesValue)
 
 
 def grpclib() -> None:

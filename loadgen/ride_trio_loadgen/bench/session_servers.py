@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from ride_trio.pb.ride.v1 import ride_pb2 as pb
+from ride_trio_loadgen.bench.echo_servers import serve_grpc_aio
 from ride_trio_loadgen.bench.questions import ready
 
 SERVICE: Final = "ride.v1.RideStreamService"
@@ -38,27 +39,13 @@ def ride_server() -> None:
 
 def grpc_aio() -> None:
     """A handler that acks each heartbeat: no broker, no timeout, no metrics."""
-    import asyncio
 
-    import grpc
-
-    async def connect(envelopes: Any, context: Any) -> AsyncIterator[Any]:
+    async def connect(envelopes: Any, _context: Any) -> AsyncIterator[Any]:
         async for envelope in envelopes:
             number = str(envelope.heartbeat.seq)
             yield pb.ServerEnvelope(correlation_id=number, ack=pb.Ack(correlation_id=number, success=True))
 
-    async def main() -> None:
-        server = grpc.aio.server(options=[("grpc.max_concurrent_streams", 10_000)])
-        handler = grpc.stream_stream_rpc_method_handler(
-            connect, pb.ClientEnvelope.FromString, pb.ServerEnvelope.SerializeToString
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        ready(port)
-        await server.wait_for_termination()
-
-    asyncio.run(main())
+    serve_grpc_aio(SERVICE, METHOD, connect, pb.ClientEnvelope, pb.ServerEnvelope)
 
 
 ENGINES: Final[dict[str, Callable[[], None]]] = {"ride-trio serve": ride_server, "grpc.aio, acks only": grpc_aio}
