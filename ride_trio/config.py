@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from ride_trio.errors import SettingsError
@@ -19,6 +19,7 @@ from ride_trio.values import MAX_PORT, Address, format_duration, parse_address, 
 
 _MAX_DURATION_S = 86_400  # a day: nothing here is meant to take longer, so more is a slip of the unit
 _MAX_DISTANCE_M = 200_000  # 200 km: farther than any driver comes to a pickup
+HEARTBEATS_A_TIMEOUT = 3
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -102,7 +103,7 @@ class Settings:
     """The effective settings. Built directly, it is not checked; `load_settings` checks."""
 
     grpc_listen_addr: Address = _setting(":7443", _ADDRESS, "where gRPC clients connect")
-    http_listen_addr: Address = _setting(":8080", _ADDRESS, "where browsers and WebSocket clients connect")
+    http_listen_addr: Address = _setting(":8080", _ADDRESS, "reserved for browsers and WebSocket clients: nothing listens there yet")
     metrics_listen_addr: Address = _setting(":9090", _ADDRESS, "where Prometheus reads /metrics")
     max_sessions: int = _setting("1200000", _count(10_000_000), "live sessions; a ceiling, the next one is refused")
     outbound_buffer: int = _setting("256", _count(65_536), "messages waiting for one session before some are dropped")
@@ -178,7 +179,7 @@ def resolve(overrides: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
         raise SettingsError("no such setting: " + ", ".join(sorted(unknown)))
     found = {setting.name: _resolve_one(setting, overrides, environ) for setting in SETTINGS}
     _check_together(found)
-    return found
+    return found | _follow_timeout(found)
 
 
 def load_settings(overrides: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -216,6 +217,15 @@ def _check_together(found: Mapping[str, Resolved]) -> None:
             first = taken.setdefault(resolved.value, resolved)
             if first is not resolved and _given(first, resolved):
                 _refuse(resolved, f"{first.given_as} is the same address")
+
+
+def _follow_timeout(found: Mapping[str, Resolved]) -> dict[str, Resolved]:
+    """Nobody asked for a certain interval: it follows a short timeout, so that two heartbeats may get lost."""
+    interval, timeout = found["heartbeat_interval_s"], found["heartbeat_timeout_s"]
+    longest_s = timeout.value / HEARTBEATS_A_TIMEOUT
+    if interval.source == "default" and interval.value > longest_s:
+        return {"heartbeat_interval_s": replace(interval, value=longest_s)}
+    return {}
 
 
 def _given(*both: Resolved) -> bool:

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-Kind = Literal["counter", "gauge", "histogram"]
+Kind = Literal["counter", "gauge"]
 
 # Seconds. From one scheduler pass (tens of microseconds) to a long-lived stream.
 CALL_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
@@ -165,7 +165,7 @@ class RideMetrics:
     """Sessions and matching. The names up to `heartbeat_miss` are those of today's dashboards."""
 
     def __init__(self) -> None:
-        self.active = Counts("ride_stream_active_sessions", "Live sessions.", ("transport",), "gauge")
+        self._active = Counts("ride_stream_active_sessions", "Live sessions.", kind="gauge")
         self.ingress = Counts("ride_stream_ingress_total", "Envelopes received.", ("type", "transport"))
         self.egress = Counts("ride_stream_egress_total", "Envelopes sent.", ("type", "transport"))
         self.dropped = Counts("ride_stream_dropped_total", "Envelopes not delivered, by reason.", ("reason",))
@@ -182,6 +182,7 @@ class RideMetrics:
         self._window = Histograms("ride_match_window_seconds", "Work in one matching window.", WINDOW_BUCKETS_S)
         self._waiting = Counts("ride_match_waiting_riders", "Riders waiting for a driver.", kind="gauge")
         self._free = Counts("ride_match_free_drivers", "Drivers that can be matched.", kind="gauge")
+        self.active = self._active()
         self.session_duration = self._duration()
         self.queue_depth = self._depth()
         self.heartbeat_miss = self._miss()

@@ -136,6 +136,13 @@ def test_who_sets_one_of_two_need_not_set_the_other() -> None:
     assert found.grpc_listen_addr == found.http_listen_addr
 
 
+def test_a_default_interval_follows_a_short_timeout_and_a_given_one_stays() -> None:
+    assert load_settings({}, {"HEARTBEAT_TIMEOUT": "1500ms"}).heartbeat_interval_s == 0.5
+    assert load_settings({}, {"HEARTBEAT_TIMEOUT": "1m"}).heartbeat_interval_s == 5.0
+    given = {"HEARTBEAT_TIMEOUT": "15s", "HEARTBEAT_INTERVAL": "14s"}
+    assert load_settings({}, given).heartbeat_interval_s == 14.0
+
+
 def test_two_listeners_cannot_share_an_address() -> None:
     with pytest.raises(SettingsError, match=r"^METRICS_LISTEN_ADDR=:7443: GRPC_LISTEN_ADDR=:7443 is the same address$"):
         load_settings({}, {"METRICS_LISTEN_ADDR": ":7443", "GRPC_LISTEN_ADDR": ":7443"})

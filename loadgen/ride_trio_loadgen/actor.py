@@ -155,8 +155,8 @@ class Actor(ABC):
 
     def welcomed(self, welcome: Welcome) -> None:
         """Take over the server's heartbeat interval, from the next heartbeat on."""
-        if welcome.heartbeat_interval_millis > 0:
-            self._heartbeat_s = welcome.heartbeat_interval_millis / 1e3
+        if welcome.heartbeat_interval_ms > 0:
+            self._heartbeat_s = welcome.heartbeat_interval_ms / 1e3
 
     def status_acked(self, status: int, ride_id: str, ack: Ack, now_s: float) -> bool:
         """See `session.Listener`."""

@@ -99,7 +99,7 @@ class Dispatcher:
         elif user.phase in BEFORE_PICKUP and ride is not None:
             self._lose_driver(ride)
         elif ride is not None:
-            self._leave_ride(user, ride)
+            self._leave_ride(ride)
         self._forget_if_gone(user)
 
     def rename(self, user: User, user_id: str) -> User:
@@ -110,13 +110,44 @@ class Dispatcher:
             user.user_id = user_id
             self.users[user_id] = user
             return user
-        self.leave(user)
         known.live = True
         known.plate = user.plate or known.plate
         if user.cell is not None:
             known.lat, known.lng = user.lat, user.lng
             self.moved(known, user.cell)
+        if known.ride is None:
+            self._hand_over(user, known)
+        elif user.ride is not None and user.is_waiting:
+            self._refuse_second(user.ride, known)
+        self.leave(user)
         return known
+
+    def _hand_over(self, user: User, known: User) -> None:
+        """What a session has said before it gave its name holds under the name, too."""
+        ride = user.ride
+        if user.phase is Phase.FREE:
+            self._become_free(known)
+        elif user.phase is not Phase.IDLE:
+            self._stop_being_free(known, user.phase)
+        if ride is not None:
+            known.ride = ride
+            if ride.rider is user:
+                ride.rider = known
+            else:
+                ride.driver = known
+            user.phase, user.ride = Phase.IDLE, None
+
+    def _refuse_second(self, ride: Ride, known: User) -> None:
+        """A nameless session's request, and the name turns out to be that of somebody who is in a ride."""
+        self._answered(ride, "cancelled")
+        ride.rider = known
+        self._notifier.no_driver(ride)
+
+    def remind(self, user: User) -> None:
+        """Tell a user of its ride once more: the session that was told has been taken over, or has ended."""
+        ride = user.ride
+        if ride is not None and ride.driver is not None:
+            self._notifier.matched(user, ride)
 
     def moved(self, user: User, cell: int) -> None:
         """The user's newest position, already in `lat` and `lng`, is the first one, or in another cell."""
@@ -124,9 +155,8 @@ class Dispatcher:
         if user.phase is Phase.FREE and user.live:
             self.free.file(user, cell)
 
-    def _leave_ride(self, user: User, ride: Ride) -> None:
+    def _leave_ride(self, ride: Ride) -> None:
         """A rider with a driver, or a driver on a trip: the ride goes on without the stream, unless both are gone."""
-        ride.rider_told = ride.rider_told and user is not ride.rider
         if not ride.rider.live and (ride.driver is None or not ride.driver.live):
             self._end_ride(ride)
 
@@ -157,8 +187,8 @@ class Dispatcher:
             self._check_names(user, status, ride_id)
         if step is Step.ASK:
             return self._ask(user, ride_id, message_id)
-        if step is Step.REPEAT_ASK:
-            ride_id = self._repeat_ask(user)
+        if step is Step.REPEAT_ASK and user.ride is not None:
+            ride_id = user.ride.ride_id
         elif step is Step.ADVANCE:
             user.phase = PROGRESS[status]
         else:
@@ -183,14 +213,6 @@ class Dispatcher:
         rider.phase = Phase.WAITING
         rider.ride = self.rides[ride_id] = self.waiting[ride_id] = ride
         return ride.correlation_id
-
-    def _repeat_ask(self, rider: User) -> str:
-        """LOOKING once more: nothing new, but a rider who has come back hears again of the driver."""
-        ride = rider.ride
-        assert ride is not None  # WAITING and RIDING have one
-        if ride.driver is not None and not ride.rider_told:
-            ride.rider_told = self._notifier.matched(rider, ride)
-        return ride.ride_id
 
     def _take(self, user: User, step: Step, ride_id: str) -> None:
         """The steps that end something or change what a driver is."""
@@ -309,7 +331,6 @@ class Dispatcher:
     def _pair(self, ride: Ride, driver: User) -> None:
         del self.waiting[ride.ride_id]
         self.free.remove(driver)
-        ride.rider_told = True
         ride.rider.phase = Phase.RIDING
         driver.phase, driver.ride = Phase.MATCHED, ride
         self._metrics.match_outcome("matched").n += 1

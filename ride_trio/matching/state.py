@@ -36,6 +36,11 @@ class User:
         return f"<User {self.user_id} {self.phase.name}{ride}{'' if self.live else ', gone'}>"
 
     @property
+    def is_matched(self) -> bool:
+        """Is in a ride that has both a rider and a driver."""
+        return self.ride is not None and self.ride.driver is not None
+
+    @property
     def is_waiting(self) -> bool:
         """Has asked for a ride and not been answered."""
         return self.phase is Phase.WAITING
@@ -50,7 +55,6 @@ class Ride:
         asked_at: when it was made, s of the dispatcher's clock.
         deadline: when it ends in NO_DRIVER_FOUND, same clock.
         eta_s: seconds that the driver needs to the rider, at the match.
-        rider_told: the rider's present session has heard of the driver.
     """
 
     __slots__ = (
@@ -62,7 +66,6 @@ class Ride:
         "eta_s",
         "ride_id",
         "rider",
-        "rider_told",
     )
 
     def __init__(
@@ -76,7 +79,6 @@ class Ride:
         self.asked_at = asked_at
         self.deadline = deadline
         self.eta_s = 0
-        self.rider_told = False
 
     def __repr__(self) -> str:
         driver = self.driver.user_id if self.driver else "nobody"

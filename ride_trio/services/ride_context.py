@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 from ride_trio.config import Settings
 from ride_trio.matching import Dispatcher
@@ -14,9 +14,6 @@ from ride_trio.services.ride_counts import RideCounts
 from ride_trio.services.ride_envelopes import Envelopes
 from ride_trio.services.ride_notifier import RideNotifier
 from ride_trio.sessions import Broker
-
-# A client is told an interval that lets this many heartbeats go out before it counts as silent: two may get lost.
-HEARTBEATS_A_TIMEOUT: Final = 3
 
 
 class RideCall(Protocol):
@@ -78,6 +75,6 @@ class RideContext:
             counts,
             now,
             settings.outbound_buffer,
-            min(settings.heartbeat_interval_s, settings.heartbeat_timeout_s / HEARTBEATS_A_TIMEOUT),
+            settings.heartbeat_interval_s,
             settings.heartbeat_timeout_s,
         )

@@ -44,7 +44,7 @@ class RideCounts:
     )
 
     def __init__(self, metrics: RideMetrics, transport: str) -> None:
-        self.active = metrics.active(transport)
+        self.active = metrics.active
         self.ended = metrics.ended
         self.duration = metrics.session_duration
         self.heartbeat_miss = metrics.heartbeat_miss

@@ -89,8 +89,8 @@ class Envelopes:
         """The answer to Hello; both times are the heartbeat's, in seconds."""
         welcome = Welcome(
             session_id=session_id,
-            heartbeat_interval_millis=round(interval_s * 1000),
-            heartbeat_timeout_millis=round(timeout_s * 1000),
+            heartbeat_interval_ms=round(interval_s * 1000),
+            heartbeat_timeout_ms=round(timeout_s * 1000),
         )
         return self._encode(ServerEnvelope(correlation_id=correlation_id, welcome=welcome))
 
@@ -104,8 +104,8 @@ class Envelopes:
         body = Disconnect(
             code=error.code,
             reconnect=error.retryable,
-            backoff_millis=RECONNECT_BACKOFF_MS if error.retryable else 0,
-            jitter_millis=RECONNECT_JITTER_MS if error.retryable else 0,
+            backoff_ms=RECONNECT_BACKOFF_MS if error.retryable else 0,
+            jitter_ms=RECONNECT_JITTER_MS if error.retryable else 0,
         )
         return self._encode(ServerEnvelope(disconnect=body))
 

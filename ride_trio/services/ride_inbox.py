@@ -16,7 +16,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from math import isfinite
 from typing import Final
-from uuid import uuid4
 
 from ride_trio.errors import BadRequestError, RequestError, RideTrioError, SlowConsumerError
 from ride_trio.matching import RIDER_STATUSES, Status, User
@@ -49,15 +48,17 @@ class RideInbox(ABC):
         session: as the broker knows it.
         user: as the dispatcher knows it; another one when a session of unknown name gets its name.
         said_hello: knows what Error and Disconnect are.
+        remind_of_ride: the user was in a ride when this session began, and has not been told of it here.
     """
 
-    __slots__ = ("_begun", "_context", "_named", "_role", "said_hello", "session", "user")
+    __slots__ = ("_begun", "_context", "_named", "_role", "remind_of_ride", "said_hello", "session", "user")
 
     user: User
 
     def __init__(self, context: RideContext, session: Session, named: bool) -> None:
         self.session = session
         self.said_hello = False
+        self.remind_of_ride = False
         self._context = context
         self._named = named  # the user is known by name; False: by a UUID of ours
         self._begun = False  # something has been taken
@@ -88,6 +89,9 @@ class RideInbox(ABC):
             self._refuse(envelope, error)
         session.last_seen = self._context.now()
         self._begun = True
+        if self.remind_of_ride:  # after the answer: a Hello's Welcome comes first
+            self.remind_of_ride = False
+            self._context.dispatcher.remind(self.user)
         self._context.counts.ingress[body].n += 1
         return True
 
@@ -161,7 +165,10 @@ class RideInbox(ABC):
             self._role = hello.role
             self.user.plate = hello.vehicle_plate or self.user.plate
             data = context.envelopes.welcome(
-                _cut(envelope.message_id), uuid4().hex, context.heartbeat_interval_s, context.heartbeat_timeout_s
+                _cut(envelope.message_id),
+                self.session.session_id,
+                context.heartbeat_interval_s,
+                context.heartbeat_timeout_s,
             )
             self._send(data, context.counts.welcomes)
         return True
@@ -198,6 +205,7 @@ class RideInbox(ABC):
     def _renamed(self) -> None:
         self._named = True
         self.user = self._context.dispatcher.rename(self.user, self.session.user_id)
+        self.remind_of_ride = self.user.is_matched
 
     def _move(self, cell: int) -> bool:
         broker, session = self._context.broker, self.session

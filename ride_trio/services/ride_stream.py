@@ -9,6 +9,7 @@ goodbye to. Leaving is synchronous, so no cancellation can come between.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
@@ -19,6 +20,8 @@ from ride_trio.errors import NoHeartbeatError, SessionError, SlowConsumerError
 from ride_trio.services.ride_context import RideCall, RideContext
 from ride_trio.services.ride_inbox import RideInbox
 from ride_trio.sessions import Outbox, Session
+
+log = logging.getLogger(__name__)
 
 # Seconds for the last messages to leave. A round trip on a bad mobile link is 300 ms; a peer that doesn't read must
 # not keep its session's memory for longer.
@@ -71,6 +74,7 @@ class RideStream(RideInbox):
     async def _live(self, call: RideCall) -> None:
         session, how = self.session, "cancelled"
         self.user = self._context.dispatcher.join(session.user_id)
+        self.remind_of_ride = self.user.is_matched
         self._context.counts.active.n += 1
         try:
             async with trio.open_nursery() as nursery:
@@ -105,7 +109,9 @@ class RideStream(RideInbox):
             context.dispatcher.leave(self.user)
         context.counts.active.n -= 1
         context.counts.ended(how).n += 1
-        context.counts.duration.observe(context.now() - session.opened_at)
+        lasted_s = context.now() - session.opened_at
+        context.counts.duration.observe(lasted_s)
+        log.debug("session %s of %r ended after %.1f s: %s", session.session_id, session.user_id, lasted_s, how)
 
     async def _say_goodbye(self, call: RideCall) -> None:
         """Let what is queued leave, with a Disconnect behind it for who knows what that is."""

@@ -8,7 +8,9 @@ any task, and the owner then says goodbye in the way of its transport.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Final
+from uuid import uuid4
 
 import trio
 
@@ -19,6 +21,10 @@ from ride_trio.sessions.zones import Zone
 # Characters of a user id, a message id or a ride id. Ids in use are UUIDs (36) and phone numbers; ids are echoed,
 # logged and kept, so a megabyte of them must not be possible.
 MAX_ID_CHARS: Final = 128
+
+# Names the run of the process, so that ids in logs of different runs differ.
+_RUN: Final = uuid4().hex[:8]
+_numbers = count(1)
 
 
 def is_valid_id(text: str) -> bool:
@@ -40,6 +46,7 @@ class Session:
         ending: why the server ends the session; None if it doesn't, or if it ends well.
         over: nothing more is to be taken from the peer, and nothing but the goodbye to be sent.
         half_closed: the peer will say no more, but waits for an answer.
+        number: counts up with every session of the process.
         registered: the broker knows it.
     """
 
@@ -49,6 +56,7 @@ class Session:
         "ending",
         "half_closed",
         "last_seen",
+        "number",
         "opened_at",
         "outbox",
         "over",
@@ -59,6 +67,7 @@ class Session:
 
     def __init__(self, outbox: Outbox, now: Callable[[], float]) -> None:
         self.user_id = ""
+        self.number = next(_numbers)
         self.outbox = outbox
         self.zone: Zone | None = None
         self.opened_at = self.last_seen = now()
@@ -71,7 +80,12 @@ class Session:
 
     def __repr__(self) -> str:
         ending = f", ending {self.ending.code}" if self.ending else ""
-        return f"<Session {self.user_id}, zone {self.zone.name if self.zone else None}{ending}>"
+        return f"<Session {self.session_id} of {self.user_id}, zone {self.zone.name if self.zone else None}{ending}>"
+
+    @property
+    def session_id(self) -> str:
+        """Its name in logs and in a Welcome, unlike that of any other session, also of other runs."""
+        return f"{_RUN}-{self.number}"
 
     def open(self, nursery: trio.Nursery) -> None:
         """Take the nursery whose scope ends the session."""

@@ -101,13 +101,13 @@ async def test_a_silent_client_is_ended_after_the_timeout_with_a_status_that_say
         heard = await client.open("quiet", "quiet-1")
         await heartbeat(client, "quiet", 1)
         await client.until(lambda: heard.of("ack"))
-        assert await metric(server, ACTIVE, transport="grpc") == 1
+        assert await metric(server, ACTIVE) == 1
         await client.until(lambda: heard.ended)
         assert heard.ended is not None
         code, details = heard.ended
         assert code == UNAVAILABLE
         assert details.startswith("NO_HEARTBEAT: ")
-        assert await metric(server, ACTIVE, transport="grpc") == 0
+        assert await metric(server, ACTIVE) == 0
         assert await metric(server, "ride_stream_heartbeat_miss_total") == 1
 
 
@@ -120,7 +120,7 @@ async def test_a_cancelled_call_is_gone_from_the_gauge_within_a_second(name: str
         await client.until(lambda: heard.of("ack"))
         await client.order("rider", cancel=True)
         await client.until(lambda: heard.ended)
-        await becomes(server, lambda value: value == 0, 1.0, ACTIVE, transport="grpc")
+        await becomes(server, lambda value: value == 0, 1.0, ACTIVE)
         assert await metric(server, "ride_stream_heartbeat_miss_total") == 0
 
 
@@ -133,9 +133,9 @@ async def test_the_sessions_of_a_killed_client_are_gone_from_the_gauge_within_a_
             heard = await client.open(who, who)
             await heartbeat(client, who, 1)
             await client.until(lambda heard=heard: heard.of("ack"))
-        assert await metric(server, ACTIVE, transport="grpc") == 3
+        assert await metric(server, ACTIVE) == 3
         client.process.kill()
-        await becomes(server, lambda value: value == 0, 1.0, ACTIVE, transport="grpc")
+        await becomes(server, lambda value: value == 0, 1.0, ACTIVE)
 
 
 async def test_a_newer_session_of_the_user_takes_over(server: ServerProcess) -> None:
@@ -149,7 +149,7 @@ async def test_a_newer_session_of_the_user_takes_over(server: ServerProcess) -> 
         assert older.ended is not None
         assert older.ended[0] == ABORTED
         assert older.ended[1].startswith("SESSION_TAKEN_OVER: ")
-        assert await metric(server, ACTIVE, transport="grpc") == 1
+        assert await metric(server, ACTIVE) == 1
 
 
 async def test_nobody_near_is_a_second_ack_that_says_so(server: ServerProcess) -> None:

@@ -84,5 +84,5 @@ async def test_who_said_hello_is_told_how_to_come_back() -> None:
             assert goodbye is not None
             assert goodbye.disconnect.code == "SHUTDOWN"
             assert goodbye.disconnect.reconnect
-            assert goodbye.disconnect.backoff_millis > 0
+            assert goodbye.disconnect.backoff_ms > 0
         assert await server.stop(GRACE_S) == 0

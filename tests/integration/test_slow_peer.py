@@ -76,7 +76,7 @@ async def test_memory_stays_bounded_drops_are_counted_and_others_get_their_acks(
 
     async with server_process(SETTINGS) as server, trio.open_nursery() as nursery:
         await nursery.start(never_reads, server.grpc.port)
-        await becomes(server, lambda value: value == 1, 5.0, "ride_stream_active_sessions", transport="grpc")
+        await becomes(server, lambda value: value == 1, 5.0, "ride_stream_active_sessions")
         async with Channel("127.0.0.1", server.grpc.port) as channel:
             await talk(channel, "warm-up", 200)
             before = resident_bytes(server.process.pid)

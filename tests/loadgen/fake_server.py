@@ -152,7 +152,7 @@ class FakeServer:
         match message.WhichOneof("body"):
             case "hello":
                 call.plate = message.hello.vehicle_plate
-                call.deliver(ServerEnvelope(welcome=Welcome(heartbeat_interval_millis=2000)))
+                call.deliver(ServerEnvelope(welcome=Welcome(heartbeat_interval_ms=2000)))
             case "heartbeat":
                 call.deliver(ack(str(message.heartbeat.seq)))
             case "location_update":

@@ -282,13 +282,23 @@ def test_a_rider_gone_from_a_ride_leaves_it_to_the_driver(town: Town, pair: tupl
     assert set(town.dispatcher.users) == {"dan"}
 
 
-def test_a_rider_who_comes_back_and_asks_again_hears_of_the_driver_once(town: Town, pair: tuple[User, User]) -> None:
+def test_a_repeated_request_of_a_matched_rider_is_nothing_new(town: Town, pair: tuple[User, User]) -> None:
     rider, _ = pair
-    town.dispatcher.leave(rider)
-    back = town.dispatcher.join("ann")
-    for _ in range(2):
-        town.says(back, Status.LOOKING, "r")
-    assert town.notifier.news() == [("matched", "ann", "r")]
+    assert town.says(rider, Status.LOOKING, "r") == "r"
+    assert town.notifier.news() == []
+
+
+def test_either_side_of_a_ride_can_be_reminded_of_it(town: Town, pair: tuple[User, User]) -> None:
+    rider, driver = pair
+    town.dispatcher.remind(rider)
+    town.dispatcher.remind(driver)
+    assert town.notifier.news() == [("matched", rider.user_id, "r"), ("matched", driver.user_id, "r")]
+
+
+def test_nobody_is_reminded_of_a_request_that_waits(town: Town) -> None:
+    town.dispatcher.remind(town.rider("ann", "r"))
+    town.dispatcher.remind(town.user("bob"))
+    assert town.notifier.news() == []
 
 
 def test_a_waiting_rider_who_goes_is_not_matched(town: Town) -> None:
@@ -329,6 +339,34 @@ def test_a_nameless_user_becomes_the_named_one_as_it_is(town: Town) -> None:
     assert dan is nameless
     assert (dan.user_id, dan.phase) == ("dan", Phase.FREE)
     assert set(town.dispatcher.users) == {"dan"}
+
+
+def test_what_a_nameless_user_has_asked_for_holds_under_its_name(town: Town) -> None:
+    town.user("ann")
+    nameless = town.rider("0000", "r")
+    ann = town.dispatcher.rename(nameless, "ann")
+    town.check()
+    town.driver("dan")
+    town.window()
+    assert town.notifier.news() == [("matched", "ann", "r"), ("matched", "dan", "r")]
+    assert ann.phase is Phase.RIDING
+
+
+def test_a_nameless_driver_is_free_under_its_name(town: Town) -> None:
+    town.rider("dan", "of-dan")
+    town.says(town.dispatcher.users["dan"], Status.CANCELLED)
+    dan = town.dispatcher.rename(town.driver("0000"), "dan")
+    town.check()
+    assert dan.phase is Phase.FREE
+
+
+def test_a_second_request_under_another_name_is_answered(town: Town) -> None:
+    ann = town.rider("ann", "first")
+    nameless = town.rider("0000", "second")
+    assert town.dispatcher.rename(nameless, "ann") is ann
+    town.check()
+    assert town.notifier.news() == [("no_driver", "ann", "second")]
+    assert list(town.dispatcher.rides) == ["first"]
 
 
 def test_a_nameless_user_joins_the_one_known_by_its_name(town: Town) -> None:

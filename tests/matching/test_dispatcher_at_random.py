@@ -55,11 +55,7 @@ def move(name: str, latitude: float) -> Operation:
 
 def rename(name: str) -> Operation:
     def operation(town: Town) -> None:
-        nameless = town.user("0000")
-        known = town.dispatcher.users.get(name)
-        if known is not None and known.live:
-            return  # the broker ends that session first, which is a takeover
-        town.dispatcher.rename(nameless, name)
+        town.dispatcher.rename(town.user("0000"), name)
 
     return operation
 
@@ -83,6 +79,7 @@ OPERATIONS = st.one_of(
     st.builds(leave, names),
     st.builds(move, names, st.sampled_from(LATITUDES)),
     st.builds(rename, names),
+    st.builds(says, st.just("0000"), st.sampled_from(Status), st.just("")),
     st.builds(deaf, st.frozensets(names, max_size=2)),
     st.builds(wait, st.sampled_from([1.0, 20.0])),
     st.just(Town.window),

@@ -140,9 +140,9 @@ def test_the_field_numbers_of_the_first_release_stay() -> None:
             "surge_multiplier": 6,
         },
         "BroadcastEvent": {"topic": 1, "payload": 2, "user_id": 3},
-        "Welcome": {"session_id": 1, "heartbeat_interval_millis": 2, "heartbeat_timeout_millis": 3},
-        "Error": {"code": 1, "message": 2, "temporary": 3, "retry_after_millis": 4},
-        "Disconnect": {"code": 1, "reconnect": 2, "backoff_millis": 3, "jitter_millis": 4},
+        "Welcome": {"session_id": 1, "heartbeat_interval_ms": 2, "heartbeat_timeout_ms": 3},
+        "Error": {"code": 1, "message": 2, "temporary": 3},
+        "Disconnect": {"code": 1, "reconnect": 2, "backoff_ms": 3, "jitter_ms": 4},
     }
 
 

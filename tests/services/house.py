@@ -72,7 +72,7 @@ class House:
 
     @property
     def active(self) -> int:
-        return self.metrics.active("grpc").n
+        return self.metrics.active.n
 
 
 def heartbeat(seq: int = 1, user_id: str = "", **common: str) -> ClientEnvelope:

@@ -61,7 +61,7 @@ def test_a_broadcast_carries_four_little_endian_doubles(envelopes: Envelopes) ->
 
 def test_welcome_gives_times_in_milliseconds(envelopes: Envelopes) -> None:
     welcome = decode(envelopes.welcome("m", "s", 0.25, 15.0)).welcome
-    assert welcome == Welcome(session_id="s", heartbeat_interval_millis=250, heartbeat_timeout_millis=15_000)
+    assert welcome == Welcome(session_id="s", heartbeat_interval_ms=250, heartbeat_timeout_ms=15_000)
 
 
 def test_an_error_has_its_code(envelopes: Envelopes) -> None:
@@ -71,8 +71,8 @@ def test_an_error_has_its_code(envelopes: Envelopes) -> None:
 def test_only_who_may_come_back_is_told_when(envelopes: Envelopes) -> None:
     back = decode(envelopes.disconnect(ShutdownError("bye"))).disconnect
     assert back.reconnect
-    assert back.backoff_millis > 0
-    assert back.jitter_millis > 0
+    assert back.backoff_ms > 0
+    assert back.jitter_ms > 0
     gone = decode(envelopes.disconnect(SessionTakenOverError("bye"))).disconnect
     assert gone == Disconnect(code="SESSION_TAKEN_OVER")
 

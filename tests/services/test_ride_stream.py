@@ -112,6 +112,24 @@ async def test_a_taken_over_session_of_a_rider_still_gets_its_match(house: House
     assert bodies(newer.read()) == ["broadcast_event", "match_event"]
 
 
+@pytest.mark.parametrize("who", ["ann", "dan"])
+async def test_a_newer_session_of_somebody_in_a_ride_is_told_of_it_after_its_first_answer(
+    house: House, who: str
+) -> None:
+    sessions = {
+        "ann": await house.connect("ann", at(), status("LOOKING", "r")),
+        "dan": await house.connect("dan", at(), status("AVAILABLE")),
+    }
+    sessions[who].window = 0  # its connection is dead already: what it is told of the match is never read
+    await house.window()
+    newer = await house.connect(who, heartbeat(1))
+    (ack, match) = newer.read()
+    assert ack.WhichOneof("body") == "ack"
+    assert (match.match_event.ride_id, match.match_event.driver_id) == ("r", "dan")
+    newer.say(heartbeat(2))
+    assert bodies(newer.read()) == ["ack"]
+
+
 async def test_what_comes_after_the_end_is_not_answered(house: House) -> None:
     older = await house.connect("ann")
     older.window = 0

@@ -85,7 +85,7 @@ async def test_an_answer_only_finishes_who_waits_for_it(session: Session) -> Non
 async def test_a_session_explains_itself(session: Session) -> None:
     session.user_id = "ann"
     session.end(ShutdownError("bye"))
-    assert repr(session) == "<Session ann, zone None, ending SHUTDOWN>"
+    assert repr(session) == f"<Session {session.session_id} of ann, zone None, ending SHUTDOWN>"
 
 
 @pytest.mark.parametrize(

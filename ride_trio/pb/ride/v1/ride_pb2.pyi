@@ -151,35 +151,33 @@ class BroadcastEvent(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., user_id: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_id", "heartbeat_interval_millis", "heartbeat_timeout_millis")
+    __slots__ = ("session_id", "heartbeat_interval_ms", "heartbeat_timeout_ms")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    HEARTBEAT_INTERVAL_MILLIS_FIELD_NUMBER: _ClassVar[int]
-    HEARTBEAT_TIMEOUT_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
-    heartbeat_interval_millis: int
-    heartbeat_timeout_millis: int
-    def __init__(self, session_id: _Optional[str] = ..., heartbeat_interval_millis: _Optional[int] = ..., heartbeat_timeout_millis: _Optional[int] = ...) -> None: ...
+    heartbeat_interval_ms: int
+    heartbeat_timeout_ms: int
+    def __init__(self, session_id: _Optional[str] = ..., heartbeat_interval_ms: _Optional[int] = ..., heartbeat_timeout_ms: _Optional[int] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("code", "message", "temporary", "retry_after_millis")
+    __slots__ = ("code", "message", "temporary")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     TEMPORARY_FIELD_NUMBER: _ClassVar[int]
-    RETRY_AFTER_MILLIS_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     temporary: bool
-    retry_after_millis: int
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., temporary: _Optional[bool] = ..., retry_after_millis: _Optional[int] = ...) -> None: ...
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., temporary: _Optional[bool] = ...) -> None: ...
 
 class Disconnect(_message.Message):
-    __slots__ = ("code", "reconnect", "backoff_millis", "jitter_millis")
+    __slots__ = ("code", "reconnect", "backoff_ms", "jitter_ms")
     CODE_FIELD_NUMBER: _ClassVar[int]
     RECONNECT_FIELD_NUMBER: _ClassVar[int]
-    BACKOFF_MILLIS_FIELD_NUMBER: _ClassVar[int]
-    JITTER_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
+    JITTER_MS_FIELD_NUMBER: _ClassVar[int]
     code: str
     reconnect: bool
-    backoff_millis: int
-    jitter_millis: int
-    def __init__(self, code: _Optional[str] = ..., reconnect: _Optional[bool] = ..., backoff_millis: _Optional[int] = ..., jitter_millis: _Optional[int] = ...) -> None: ...
+    backoff_ms: int
+    jitter_ms: int
+    def __init__(self, code: _Optional[str] = ..., reconnect: _Optional[bool] = ..., backoff_ms: _Optional[int] = ..., jitter_ms: _Optional[int] = ...) -> None: ...
