@@ -7,6 +7,7 @@ from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, LocalError, StreamFault
 from ride_trio.wire.events import ResponseReceived, TrailersReceived
 from ride_trio.wire.frames import MAX_STREAM_ID, PREFACE, ErrorCode, SettingId
+from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import Fields, RequestHead
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.states import Input
@@ -47,13 +48,14 @@ class ClientConnection(Connection):
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id % 2 == 0 or stream_id >= self._next_stream_id
 
-    def _on_header_list(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+    def _on_header_list(self, stream_id: int, fields: Fields | None, *, end: bool) -> None:
         stream = self.streams.get(stream_id)
         if stream is None:
             if self._is_idle(stream_id):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is idle")
             return  # late headers of a call that we have given up
         stream.happened(Input.RECV_HEADERS)
+        fields = required(stream_id, fields)
         if stream.flows:
             self._on_trailers(stream, fields, first=False, end=end)
         else:

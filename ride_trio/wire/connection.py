@@ -154,13 +154,13 @@ class Connection(ControlFrames):
 
     def _assemble(self, stream: Stream, data: bytes) -> None:
         stream.assemble(data, self.limits.max_message)
-        shortage = stream.shortage()
-        if shortage:
-            self.outbound.lend(stream, shortage)
+        if stream.partial is not None:
+            self.outbound.borrow(stream)
 
     def credit(self, stream: Stream, size: int) -> None:
         """The call has taken messages of `size` bytes on the wire."""
         self.outbound.credit(stream, size, self._stream_threshold)
+        self.outbound.lend_on()
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if not self.settings_seen and kind != frames.SETTINGS:
@@ -197,8 +197,9 @@ class Connection(ControlFrames):
         if stream.recv_window < 0:
             raise _over_window(stream)
         if size > len(body):
-            self.credit(stream, size - len(body))
-        self._assemble(stream, body)
+            self.outbound.credit(stream, size - len(body), self._stream_threshold)
+        self._assemble(stream, body)  # lends again what padding has paid off, before others may have it
+        self.outbound.lend_on()
         self._news_of(stream)
 
     def _news_of(self, stream: Stream) -> None:
@@ -208,6 +209,7 @@ class Connection(ControlFrames):
 
     def _end_stream(self, stream: Stream) -> None:
         stream.ended_by_peer()
+        self.outbound.loans.line.pop(stream.id, None)
         self.forget_if_closed(stream)
         self._news_of(stream)
 
@@ -226,8 +228,8 @@ class Connection(ControlFrames):
             self._on_header_list(stream_id, block.fields, end=block.end_stream)
 
     @abstractmethod
-    def _on_header_list(self, stream_id: int, fields: Fields, *, end: bool) -> None:
-        """A whole header list has been decoded."""
+    def _on_header_list(self, stream_id: int, fields: Fields | None, *, end: bool) -> None:
+        """A whole header list has been decoded; None if it is too large (`header_blocks.required`)."""
 
 
 def _over_window(stream: Stream) -> StreamFault:

@@ -113,6 +113,7 @@ class ControlFrames(ABC):
             for stream in self.streams.values():
                 stream.full_window -= delta
                 stream.recv_window -= delta
+                self.outbound.borrow(stream)  # what was enough for a message may not be any more
 
     def _move_send_windows(self, delta: int) -> None:
         """A new INITIAL_WINDOW_SIZE changes the windows of all open streams, below 0 even (section 6.9.2)."""
@@ -192,12 +193,11 @@ class ControlFrames(ABC):
             return
         self.outbound.reset(stream, code)
         self._remember_reset(stream.id)
-        self.streams.pop(stream.id, None)
 
     def forget_if_closed(self, stream: Stream) -> None:
         """Drop a stream that both sides have ended."""
         if stream.state is State.CLOSED:
-            self.streams.pop(stream.id, None)
+            self.outbound.forget(stream)
 
     def fail(self, fault: ConnectionFault) -> None:
         """Give the connection up: GOAWAY is queued, further input is ignored."""

@@ -2,6 +2,10 @@
 
 Between HEADERS without END_HEADERS and the last CONTINUATION no other frame may come (RFC 9113, section 6.10), so
 there is at most one unfinished block a connection.
+
+A list that is larger than allowed costs its sender the stream only, since the table stays in step by decoding it all:
+somebody's token or status text is too long, which is no reason to end everybody's calls. What no mistake explains ends
+the connection: far too large a block, one in too many pieces, or a list many times its limit (see `hpack`).
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ride_trio.wire import frames
-from ride_trio.wire.errors import ConnectionFault
+from ride_trio.wire.errors import ConnectionFault, StreamFault
 from ride_trio.wire.frames import ErrorCode
 from ride_trio.wire.headers import Fields
 from ride_trio.wire.hpack import Decoder
@@ -18,14 +22,29 @@ from ride_trio.wire.hpack import Decoder
 # A block of the largest allowed list fits into five default frames; 32 leaves room for peers that cut it finer and
 # stops a flood of empty CONTINUATION frames (CVE-2024-27316 and its kin).
 _MAX_CONTINUATIONS: Final = 32
+# Blocks may be larger than lists, by this factor, so that a list that is only too large is decoded and its stream
+# refused. 4 times the usual 64 KiB are what a connection can be made to collect before anything is checked.
+_BLOCK_PER_LIST: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderBlock:
-    """A decoded block. `end_stream` is the flag of its HEADERS frame."""
+    """A decoded block; `fields` is None if it is too large a list. `end_stream` is the flag of its HEADERS frame."""
 
-    fields: Fields
+    fields: Fields | None
     end_stream: bool
+
+
+def required(stream_id: int, fields: Fields | None) -> Fields:
+    """The fields, if they are not too large.
+
+    Raises:
+        StreamFault: They are. RST_STREAM it is rather than an answer of 431: gRPC clients make RESOURCE_EXHAUSTED of
+            ENHANCE_YOUR_CALM but UNKNOWN of 431, and it serves both roles.
+    """
+    if fields is None:
+        raise StreamFault(stream_id, ErrorCode.ENHANCE_YOUR_CALM, "header list too large")
+    return fields
 
 
 class HeaderBlocks:
@@ -36,7 +55,7 @@ class HeaderBlocks:
     def __init__(self, max_list_bytes: int) -> None:
         self.idle = True
         self._decoder = Decoder(max_list_bytes)
-        self._max_bytes = max_list_bytes
+        self._max_bytes = max_list_bytes * _BLOCK_PER_LIST
         self._fragments: list[bytes] = []
         self._size = 0
         self._stream_id = 0

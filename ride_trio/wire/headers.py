@@ -15,10 +15,12 @@ from typing import Final
 from ride_trio.wire import hpack
 from ride_trio.wire.errors import StreamFault
 from ride_trio.wire.frames import ErrorCode
-from ride_trio.wire.hpack_static import Field
+from ride_trio.wire.hpack import Decoder, Header
+from ride_trio.wire.hpack_static import ENTRY_OVERHEAD_BYTES, Field
 from ride_trio.wire.metadata import (
     Metadata,
     MetadataLike,
+    cut_message,
     decode_field,
     decode_message,
     decode_timeout,
@@ -41,6 +43,14 @@ _BAD_NAME_BYTES: Final = bytes(b for b in range(256) if b <= 0x20 or 0x41 <= b <
 _BAD_VALUE_BYTES: Final = b"\x00\r\n"
 # Headers that gRPC itself reads; everything else is metadata.
 _NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length"))
+# Of an answer without messages: what it cannot do without, however little the peer allows.
+_ESSENTIAL: Final = frozenset((b":status", b"content-type", b"grpc-accept-encoding", b"grpc-status"))
+# gRPC's clients commonly refuse a larger header list (grpc-core's and grpc-java's default), and with it the status.
+LARGEST_TRAILERS_BYTES: Final = 8_192
+# The rest is for `response_block`'s fields, which a trailers-only answer has in the same list.
+_TRAILERS_ROOM_BYTES: Final = LARGEST_TRAILERS_BYTES - 256
+# 12 bytes a character at most (four, percent-encoded): fits, whatever it says.
+_LONGEST_CACHED_MESSAGE: Final = 512
 _OK: Final = 0
 _UNKNOWN: Final = 2
 _CANCELLED: Final = 1
@@ -277,19 +287,54 @@ def response_block(metadata: MetadataLike = ()) -> bytes:
 
 
 def trailers_block(code: int, message: str = "", metadata: MetadataLike = ()) -> bytes:
-    """The header block that ends a response that has begun."""
+    """The header block that ends a response that has begun, or one after `response_block()` that has not.
+
+    What would make it larger than clients take is cut off: the end of the message first, then metadata.
+
+    Raises:
+        LocalError: Metadata that gRPC does not allow.
+    """
     fields = encode_metadata(metadata)
     if code == _OK and not message and not fields:
         return _TRAILERS_OK
-    return _status_block(code, message) + hpack.encode(fields)
+    if not fields and len(message) <= _LONGEST_CACHED_MESSAGE:
+        return _status_block(code, message)
+    return hpack.encode(_fit(_status_fields(code, message) + fields, _TRAILERS_ROOM_BYTES))
 
 
 @lru_cache(256)
 def _status_block(code: int, message: str) -> bytes:
+    return hpack.encode(_status_fields(code, message))
+
+
+def _status_fields(code: int, message: str) -> list[Header]:
     fields = [(b"grpc-status", b"%d" % code)]
-    if message:
-        fields.append((b"grpc-message", encode_message(message)))
-    return hpack.encode(fields)
+    if message:  # a character is at least a byte
+        fields.append((b"grpc-message", encode_message(message[:LARGEST_TRAILERS_BYTES])))
+    return fields
+
+
+def fitted(trailers: bytes, largest_list: int) -> bytes:
+    """A block of `trailers_block`, with or without `response_block` before it, for a peer that allows less."""
+    fields = Decoder(LARGEST_TRAILERS_BYTES).decode(trailers) or ()
+    return hpack.encode(_fit([(name, value) for name, value, _ in fields], largest_list))
+
+
+def _fit(fields: list[Header], largest_list: int) -> list[Header]:
+    """Cut the message, then leave metadata out from the first that has no room on; the status always stays."""
+    kept: list[Header] = []
+    room = largest_list
+    for name, value in fields:
+        fixed = len(name) + ENTRY_OVERHEAD_BYTES
+        if name == b"grpc-message" and fixed + len(value) > room:
+            value = cut_message(value, room - fixed)
+            if not value:
+                continue
+        room -= fixed + len(value)
+        if room < 0 and name not in _ESSENTIAL:
+            break
+        kept.append((name, value))
+    return kept
 
 
 def http_block(status: int, content_type: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:

@@ -18,7 +18,11 @@ class Limits:
             holds up no other; it bounds what is in flight, 1 MiB being 100 Mbit/s at 80 ms.
         max_message: Largest message either way is RESOURCE_EXHAUSTED past it. gRPC's usual default is 4 MiB; log
             records are allowed 10 MB.
-        max_header_list: Largest decoded header list of a call.
+        max_lent: What windows may be opened beyond `stream_window` for messages larger than it, all streams of a
+            connection together: what calls that never read can be made to hold. 16 MiB is one largest message and half
+            another, so that it doesn't wait behind small ones; one loan larger than this is given if it is the only.
+        max_header_list: Largest decoded header list of a call. A larger one costs its sender the stream, or the
+            connection if it is beyond what a mistake could explain (see `header_blocks`).
         write_high_water: What may wait for the socket before senders have to wait, too: two typical socket buffers.
         pass_frames: Frames worked through before other connections get their turn (256 tiny ones are about 0.5 ms).
         max_control_backlog: Answers (acks, resets, window updates) that may wait for a peer that does not read; with
@@ -29,6 +33,7 @@ class Limits:
     stream_window: int = frames.DEFAULT_WINDOW
     connection_window: int = 1_048_576
     max_message: int = 10_485_760
+    max_lent: int = 16_777_216
     max_header_list: int = 65_536
     write_high_water: int = 131_072
     pass_frames: int = 256

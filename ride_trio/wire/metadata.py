@@ -20,6 +20,7 @@ MetadataLike = Iterable[tuple[str, str | bytes]]
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
 _TEXT_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _OUTER_SPACES: Final = re.compile(r"^ +| +$")
+_HALF_ESCAPE: Final = re.compile(rb"%[0-9A-F]?\Z")
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # grpc-timeout has at most 8 digits; each unit is used up to there, the finest first.
@@ -44,6 +45,7 @@ _RESERVED: Final = frozenset(
         "te",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
     )
 )
 # Printable ASCII except "%" stays as it is in grpc-message.
@@ -120,6 +122,12 @@ def encode_message(text: str) -> bytes:
     return _OUTER_SPACES.sub(lambda spaces: "%20" * len(spaces[0]), quoted).encode("ascii")
 
 
-def decode_message(value: bytes) -> str:
-    """The inverse; what is not valid shows as U+FFFD instead of failing the call."""
-    return unquote_to_bytes(value).decode("utf-8", "replace")
+def cut_message(encoded: bytes, size: int) -> bytes:
+    """The first bytes of a grpc-message, at most `size`, that end with a whole character and no space."""
+    cut = _HALF_ESCAPE.sub(b"", encoded[: max(size, 0)])
+    return encode_message(decode_message(cut, "ignore").rstrip(" "))
+
+
+def decode_message(value: bytes, errors: str = "replace") -> str:
+    """The inverse of `encode_message`; what is not valid shows as U+FFFD instead of failing the call."""
+    return unquote_to_bytes(value).decode("utf-8", errors)

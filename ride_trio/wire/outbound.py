@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from ride_trio.wire import frames
+from ride_trio.wire import frames, headers
 from ride_trio.wire.errors import LocalError
 from ride_trio.wire.frames import DATA, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
 from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
+from ride_trio.wire.loans import Loans
 from ride_trio.wire.settings import PeerSettings
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
@@ -35,6 +36,7 @@ class Outbound:
 
     Attributes:
         size: Bytes in `output`.
+        loans: What is lent to streams beyond their windows.
         answers: Bytes among them that the peer has caused without our asking: acks, resets, window updates.
     """
 
@@ -43,6 +45,7 @@ class Outbound:
         "answers",
         "corked",
         "high_water",
+        "loans",
         "max_frame",
         "output",
         "peer",
@@ -58,6 +61,7 @@ class Outbound:
         self.size = 0
         self.answers = 0
         self.high_water = limits.write_high_water
+        self.loans = Loans(limits.max_lent)
         self.window = frames.DEFAULT_WINDOW
         self.peer = PeerSettings()
         self.max_frame = self.peer.max_frame_size
@@ -195,6 +199,8 @@ class Outbound:
         """End our side: with a trailers block, or without one by an empty DATA frame, after what is pending."""
         if stream.final is not None:
             raise LocalError(f"stream {stream.id} is ended already")
+        if trailers and self.peer.max_header_list_size < headers.LARGEST_TRAILERS_BYTES:
+            trailers = headers.fitted(trailers, self.peer.max_header_list_size)
         if stream.pending:
             stream.final = trailers
         else:
@@ -208,13 +214,14 @@ class Outbound:
             stream.happened(Input.SEND_END)
             self.control(frames.frame(DATA, frames.END_STREAM, stream.id))
         if stream.state is State.CLOSED:
-            self.streams.pop(stream.id, None)
+            self.forget(stream)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """RST_STREAM; what was pending is dropped."""
         stream.happened(Input.SEND_RST)
         self.drop_pending(stream)
         self.answer(frames.rst_stream_frame(stream.id, code))
+        self.forget(stream)
 
     def drop_pending(self, stream: Stream) -> None:
         """The stream will not write again."""
@@ -222,18 +229,47 @@ class Outbound:
         stream.wants = False
         self.waiting.pop(stream.id, None)
 
+    def forget(self, stream: Stream) -> None:
+        """Drop a stream that is closed; what it had borrowed goes to those who wait."""
+        self.streams.pop(stream.id, None)
+        self.loans.drop(stream)
+        self.lend_on()
+
     def credit(self, stream: Stream, size: int, threshold: int) -> None:
         """Give back bytes that the call has taken; a WINDOW_UPDATE goes out for `threshold` of them together."""
-        paid = min(stream.loan, size)
-        stream.loan -= paid
-        stream.to_credit += size - paid
-        if stream.to_credit >= threshold and stream.flows:
+        if stream.loan:
+            paid = min(stream.loan, size)
+            stream.loan -= paid
+            size -= paid
+            self.loans.paid(stream, paid)
+        stream.to_credit += size
+        if stream.to_credit >= threshold:
+            self._give_back(stream)
+        elif stream.id in self.loans.line:
+            self.borrow(stream)
+
+    def _give_back(self, stream: Stream) -> None:
+        if stream.flows and stream.to_credit:
             self.answer(frames.window_update_frame(stream.id, stream.to_credit))
             stream.recv_window += stream.to_credit
             stream.to_credit = 0
 
+    def borrow(self, stream: Stream) -> None:
+        """See that the rest of the message that has begun can come: now, or when it is this stream's turn."""
+        if stream.shortage():
+            self._give_back(stream)  # first what is its own: what fits into a window never waits for a loan
+            shortage = stream.shortage()
+            if shortage and self.loans.ask(stream, shortage):
+                self.lend(stream, shortage)
+
     def lend(self, stream: Stream, size: int) -> None:
         """Open the window for the rest of a message that would not fit into it."""
+        self.loans.lend(stream, size)
         stream.loan += size
         stream.recv_window += size
         self.answer(frames.window_update_frame(stream.id, size))
+
+    def lend_on(self) -> None:
+        """Loans have been paid back or dropped: give to those who wait."""
+        while (stream := self.loans.next_in_line()) is not None:
+            self.lend(stream, stream.shortage())

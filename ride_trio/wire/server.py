@@ -10,6 +10,7 @@ from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, StreamFault
 from ride_trio.wire.events import RequestReceived, RequestRefused
 from ride_trio.wire.frames import PREFACE, ErrorCode, SettingId
+from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import Fields, NotGrpc
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.states import Input
@@ -49,7 +50,7 @@ class ServerConnection(Connection):
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id % 2 == 0 or stream_id > self.last_peer_stream_id
 
-    def _on_header_list(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+    def _on_header_list(self, stream_id: int, fields: Fields | None, *, end: bool) -> None:
         stream = self.streams.get(stream_id)
         if stream is not None:
             self._on_request_trailers(stream, fields, end=end)
@@ -62,12 +63,13 @@ class ServerConnection(Connection):
             code = ErrorCode.PROTOCOL_ERROR if never else ErrorCode.STREAM_CLOSED
             raise ConnectionFault(code, f"HEADERS on stream {stream_id}, which is closed")
 
-    def _open(self, stream_id: int, fields: Fields, *, end: bool) -> None:
+    def _open(self, stream_id: int, fields: Fields | None, *, end: bool) -> None:
         if stream_id > self.last_peer_stream_id + 2:
             self._jumps.append(range(self.last_peer_stream_id + 1, stream_id))
         self.last_peer_stream_id = stream_id
         if self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams or self._output_piles_up:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or output, or going away")
+        fields = required(stream_id, fields)
         stream = Stream(stream_id, self._stream_window, self.outbound.peer.initial_window_size)
         stream.happened(Input.RECV_HEADERS)
         stream.flows = True
@@ -90,9 +92,9 @@ class ServerConnection(Connection):
         """Statuses go out whatever waits already; so a peer that does not read them gets no new calls."""
         return self.outbound.size > self.limits.write_high_water + self.limits.max_control_backlog
 
-    def _on_request_trailers(self, stream: Stream, fields: Fields, *, end: bool) -> None:
+    def _on_request_trailers(self, stream: Stream, fields: Fields | None, *, end: bool) -> None:
         stream.happened(Input.RECV_HEADERS)
-        headers.check_fields(stream.id, fields, frozenset())
+        headers.check_fields(stream.id, required(stream.id, fields), frozenset())
         if not end:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second header list without END_STREAM")
         self._end_stream(stream)

@@ -10,7 +10,8 @@ bytes given back afterwards pay it off. At any time
 
     recv_window (may still come) + held + to_credit (taken, not given back yet) = full_window + loan
 
-so no byte of a window is ever lost, and what is held is not counted but follows from the rest.
+so no byte of a window is ever lost, and what is held is not counted but follows from the rest. `loans` bounds the loans
+of all streams together.
 """
 
 from __future__ import annotations

@@ -231,3 +231,16 @@ def test_a_server_may_not_switch_push_on() -> None:
     connection = peers.client()
     receive(connection, frames.settings_frame({SettingId.ENABLE_PUSH: 1}))
     assert fault_of(connection) is ErrorCode.PROTOCOL_ERROR
+
+
+def test_a_status_that_is_too_large_costs_its_own_call_only() -> None:
+    connection = peers.client(Limits(max_header_list=1_000))
+    first, second = client_call(connection, answered=True), client_call(connection, answered=True)
+    receive(connection, headers(first.id, ((b"grpc-status", b"5"), (b"grpc-message", b"x" * 2_000)), end=True))
+    assert resets(connection) == [(first.id, ErrorCode.ENHANCE_YOUR_CALM)]
+    (event,) = connection.events
+    assert isinstance(event, StreamReset)
+    assert (event.stream, event.by_peer, event.reason) == (first, False, "header list too large")
+    receive(connection, headers(first.id, ((b"k", b"x" * 2_000),), end=True))  # late: ignored
+    receive(connection, headers(second.id, OK, end=True))
+    assert connection.events[1:] == [TrailersReceived(second, Trailers(0, "", ()))]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ride_trio.wire import frames, hpack
-from ride_trio.wire.errors import ConnectionFault
+from ride_trio.wire.errors import ConnectionFault, StreamFault
 from ride_trio.wire.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, ErrorCode
-from ride_trio.wire.header_blocks import HeaderBlock, HeaderBlocks
+from ride_trio.wire.header_blocks import HeaderBlock, HeaderBlocks, required
 from tests.wire.peers import REQUEST
 
 BLOCK = hpack.encode(REQUEST)
@@ -75,12 +75,21 @@ def test_continuation_needs_headers_before_it() -> None:
         blocks.add(1, BLOCK, END_HEADERS)
 
 
-def test_a_block_larger_than_a_list_may_be_is_not_collected() -> None:
+def test_a_block_far_larger_than_a_list_may_be_is_not_collected() -> None:
     blocks = HeaderBlocks(1_000)
-    blocks.add(1, bytes(600), 0)
+    blocks.add(1, bytes(2_400), 0)
     with pytest.raises(ConnectionFault) as caught:
-        blocks.add(1, bytes(600), 0)
+        blocks.add(1, bytes(2_400), 0)
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_a_list_that_is_too_large_is_a_streams_fault() -> None:
+    (block,) = add_all(HeaderBlocks(100), [BLOCK], end=True)
+    assert block == HeaderBlock(None, True)
+    with pytest.raises(StreamFault, match="too large") as caught:
+        required(7, None)
+    assert (caught.value.stream_id, caught.value.code) == (7, ErrorCode.ENHANCE_YOUR_CALM)
+    assert required(7, []) == []
 
 
 def test_a_flood_of_empty_continuations_is_stopped() -> None:

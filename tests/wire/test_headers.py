@@ -270,3 +270,40 @@ def test_http_statuses(http: int, grpc: int) -> None:
 )
 def test_reset_codes(code: int, grpc: int) -> None:
     assert headers.status_of_reset(code) == grpc
+
+
+# ---------------------------------------------------------------- trailers that peers take
+
+
+def list_size(block: bytes) -> int:
+    return sum(len(name) + len(value) + 32 for name, value, _ in decoded(block))
+
+
+@pytest.mark.parametrize("text", ["x", "\n", "\u00fc", "\u20ac", "\U0001f600", " "])
+@pytest.mark.parametrize("size", [1, 500, 513, 2_000, 8_192, 2_000_000])
+def test_status_messages_are_cut_to_what_clients_take(text: str, size: int) -> None:
+    message = text * size
+    block = headers.response_block() + headers.trailers_block(8, message, (("k", "v"),))
+    assert len(block) <= list_size(block) <= 8_192
+    trailers = headers.parse_trailers(1, decoded(block), first=True)
+    assert trailers.code == 8
+    assert message.startswith(trailers.message)
+    if size <= 500:
+        assert (trailers.message, trailers.metadata) == (message, (("k", "v"),))
+
+
+def test_metadata_that_has_no_room_is_left_out_from_there_on() -> None:
+    rows = (("a", "1" * 4_000), ("b", "2" * 4_000), ("c", "3"))
+    trailers = headers.parse_trailers(1, decoded(headers.trailers_block(5, "none", rows)))
+    assert trailers == Trailers(5, "none", rows[:1])
+
+
+@pytest.mark.parametrize("largest", [0, 100, 150, 200, 1_000])
+@pytest.mark.parametrize("start", [b"", headers.response_block()], ids=["trailers", "trailers-only"])
+def test_trailers_for_a_peer_that_takes_less(largest: int, start: bytes) -> None:
+    block = start + headers.trailers_block(8, "full " * 300, (("k", "v"),))
+    small = headers.fitted(block, largest)
+    least = list_size(start + headers.trailers_block(8))
+    assert list_size(small) <= max(largest, least)
+    assert headers.parse_trailers(1, decoded(small), first=bool(start)).code == 8
+    assert headers.fitted(block, 8_192) == block

@@ -14,6 +14,7 @@ from ride_trio.wire.headers import check_fields
 from ride_trio.wire.hpack_static import field
 from ride_trio.wire.metadata import (
     Metadata,
+    cut_message,
     decode_field,
     decode_message,
     decode_timeout,
@@ -151,3 +152,25 @@ def test_spaces_at_the_ends_are_encoded_because_a_field_may_not_have_them() -> N
 @pytest.mark.parametrize(("value", "text"), [(b"%", "%"), (b"%zz", "%zz"), (b"%ff", "\ufffd"), (b"\xff", "\ufffd")])
 def test_a_message_that_is_wrong_is_shown_as_well_as_possible(value: bytes, text: str) -> None:
     assert decode_message(value) == text
+
+
+@given(st.text(), st.integers(-1, 60))
+def test_a_cut_message_is_the_beginning_of_its_text(text: str, size: int) -> None:
+    whole = encode_message(text)
+    cut = cut_message(whole, size)
+    assert len(cut) <= max(size, 0)
+    assert decode_message(whole).startswith(decode_message(cut))
+    check_fields(1, [field(b"grpc-message", cut)], frozenset())
+
+
+def test_a_message_is_cut_between_characters() -> None:
+    whole = encode_message("ab \u00fc\u20ac")
+    assert whole == b"ab %C3%BC%E2%82%AC"
+    cuts = [cut_message(whole, size) for size in range(len(whole) + 1)]
+    assert cuts == [b"", b"a"] + [b"ab"] * 7 + [b"ab %C3%BC"] * 9 + [whole]
+
+
+def test_user_agent_is_not_metadata() -> None:
+    """It has a field of its own in `RequestHead`; two would go out."""
+    with pytest.raises(LocalError, match="user-agent"):
+        encode_metadata((("user-agent", "mine"),))

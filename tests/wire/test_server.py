@@ -201,7 +201,19 @@ def test_a_call_whose_headers_grpc_cannot_read_wants_a_status() -> None:
 
 def test_headers_too_large_for_the_limit() -> None:
     connection = peers.server(Limits(max_header_list=1_000))
-    receive(connection, headers(1, asked((b"k", bytes(b"v" * 800)))))
+    keep = b"\x40\x03key\x05value"
+    large = hpack.encode(asked((b"k", b"v" * 800))) + keep
+    receive(connection, frame(frames.HEADERS, frames.END_HEADERS, 1, large), data(1, framed(b"late"), end=True))
+    assert resets(connection) == [(1, ErrorCode.ENHANCE_YOUR_CALM)]
+    assert not connection.events
+    receive(connection, frame(frames.HEADERS, frames.END_HEADERS, 3, hpack.encode(REQUEST) + b"\xbe"))
+    (event,) = connection.events
+    assert isinstance(event, RequestReceived)
+    assert event.head.metadata == (("key", "value"),)  # the table is in step
+    receive(connection, headers(3, ((b"k", b"v" * 1_500),), end=True))
+    assert resets(connection) == [(3, ErrorCode.ENHANCE_YOUR_CALM)]
+    assert not connection.streams
+    receive(connection, headers(5, asked((b"k", b"v" * 4_000))))
     assert fault_of(connection) is ErrorCode.ENHANCE_YOUR_CALM
 
 
@@ -309,3 +321,12 @@ def test_settings_frames_may_follow_the_preface_in_pieces() -> None:
     connection = ServerConnection(Limits())
     receive(connection, PREFACE[:10], PREFACE[10:] + SETTINGS[:4], SETTINGS[4:])
     assert connection.settings_seen
+
+
+def test_a_status_is_cut_to_what_the_client_takes() -> None:
+    connection = peers.server(settings={SettingId.MAX_HEADER_LIST_SIZE: 300})
+    stream = peers.server_call(connection)
+    connection.outbound.end(stream, trailers_block(8, "x" * 400))
+    (found,) = sent(connection)
+    assert 200 < len(found.payload) < 300
+    assert found.payload.startswith(trailers_block(8))
