@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import trio
 import typer
 
 from ride_trio.config import load_settings
-from ride_trio_cli.exits import fail, read_duration
+from ride_trio_cli.exits import fail, fail_interrupted, read_duration
+from ride_trio_cli.interrupts import EndedAtOnceError, interruptible
+from ride_trio_cli.report_file import ReportFile
 from ride_trio_cli.server_process import ServerFailedError, server_process
 
 if TYPE_CHECKING:
@@ -34,13 +36,12 @@ def demo(
     drivers: Annotated[int, typer.Option(help="Drivers of the synthetic city.", min=1)] = 40,
     riders: Annotated[int, typer.Option(help="Riders of the synthetic city.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="Of the city's chance; the same seed is the same city.")] = 1,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report there too, as JSON.", dir_okay=False)
-    ] = None,
+    json_file: ReportFile = None,
 ) -> None:
     """Run a server and a load against it, then print a report.
 
-    Binds loopback only, on ports that are free. Exit code 0 if nothing went wrong and riders were matched.
+    Binds loopback only, on ports that are free. Exit code 0 if nothing went wrong and riders were matched. Ctrl-C ends
+    it early with the report of the time until then (exit code 130), a second one at once.
     """
     from ride_trio_cli.rides import RidesFailedError, RidesPlan, publish
 
@@ -60,20 +61,25 @@ def demo(
         heartbeat_s=settings.heartbeat_interval_s,
     )
     try:
-        report, exit_code = trio.run(_demo, given, settings.shutdown_grace_s, plan)
+        demo_run = partial(_demo, given, settings.shutdown_grace_s, plan)
+        (report, exit_code), interrupted = trio.run(interruptible, demo_run)
     except (ServerFailedError, RidesFailedError, trio.TooSlowError) as error:
         fail(str(error) or "the demo took longer than it ever should")
+    except EndedAtOnceError:
+        fail_interrupted("ended at once, without a report")
     publish(report, json_file)
+    if interrupted:
+        fail_interrupted("interrupted: the report is of the time until then")
     _judge(report, exit_code)
 
 
-async def _demo(given: Mapping[str, str], grace_s: float, plan: RidesPlan) -> tuple[Report, int]:
+async def _demo(given: Mapping[str, str], grace_s: float, plan: RidesPlan, stop: trio.Event) -> tuple[Report, int]:
     """Run server and load; return the report and the server's exit code."""
     from ride_trio_cli.rides import run_with_progress
 
     with trio.fail_after(plan.duration_s + plan.match_timeout_s + grace_s + _SPARE_TIME_S):
         async with server_process(given) as server:
-            report = await run_with_progress(replace(plan, target_port=server.grpc.port))
+            report = await run_with_progress(replace(plan, target_port=server.grpc.port), stop)
             return report, await server.stop(grace_s)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -10,6 +11,7 @@ import typer
 from ride_trio.values import parse_duration
 
 EXIT_FAILED = 1  # it ran, or began to, and something went wrong
+EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it: 128 + SIGINT
 EXIT_USAGE = 2  # it was called with something that is not allowed; the code that typer uses for that, too
 
 Value = TypeVar("Value")
@@ -18,6 +20,11 @@ Value = TypeVar("Value")
 def fail(message: str) -> NoReturn:
     """End the command: something went wrong."""
     _end(message, EXIT_FAILED)
+
+
+def fail_interrupted(message: str) -> NoReturn:
+    """End the command: somebody pressed Ctrl-C."""
+    _end(message, EXIT_INTERRUPTED)
 
 
 def fail_usage(message: str) -> NoReturn:
@@ -37,7 +44,7 @@ def read_duration(option: str, text: str) -> float:
 
 def _parse_duration_above_0(text: str) -> float:
     seconds = parse_duration(text)
-    if not seconds:
+    if not 0 < seconds < math.inf:
         raise ValueError(text)
     return seconds
 

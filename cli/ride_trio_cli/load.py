@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ import trio
 import typer
 
 from ride_trio.values import Address, parse_address
-from ride_trio_cli.exits import fail, fail_usage, read_duration, read_option
+from ride_trio_cli.exits import fail, fail_interrupted, fail_usage, read_duration, read_option
+from ride_trio_cli.interrupts import EndedAtOnceError, interruptible
+from ride_trio_cli.report_file import ReportFile
 
 app = typer.Typer(help="Load a running server.", no_args_is_help=True)
 
@@ -50,12 +53,20 @@ def rides(
     match_timeout: Annotated[
         str, typer.Option(help="The server's MATCH_TIMEOUT: how long an answer may take.", metavar="DURATION")
     ] = "30s",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report there too, as JSON.", dir_okay=False)
-    ] = None,
+    heartbeat: Annotated[
+        str,
+        typer.Option(
+            help="Time between heartbeats; drivers follow the server's Welcome once they have it.", metavar="DURATION"
+        ),
+    ] = "5s",
+    json_file: ReportFile = None,
 ) -> None:
-    """Drivers drive, riders ask; then a report. Exit code 1 if anything went wrong."""
-    from ride_trio_cli.rides import RidesFailedError, RidesPlan, publish, run_with_progress
+    """Drivers drive, riders ask; then a report. Exit code 1 if anything went wrong.
+
+    Ctrl-C stops the asking: everybody leaves, and the report is of the time until then (exit code 130). A second one
+    ends at once.
+    """
+    from ride_trio_cli.rides import PlanError, RidesFailedError, RidesPlan, publish, run_with_progress
 
     if more_traces and not trace:
         fail_usage(f"{more_traces[0]}: a file stands after --trace")
@@ -74,14 +85,29 @@ def rides(
             speedup=speedup,
             connections=connections,
             match_timeout_s=read_duration("--match-timeout", match_timeout),
+            heartbeat_s=read_duration("--heartbeat", heartbeat),
         )
-    except ValueError as error:
-        fail_usage(str(error))
+    except PlanError as error:
+        given = {
+            "drivers": f"--drivers {drivers}",
+            "riders": f"--riders {riders}",
+            "duration_s": f"--duration {duration}",
+            "rate_hz": f"--rate {rate:g}",
+            "speedup": f"--speedup {speedup:g}",
+            "connections": f"--connections {connections}",
+            "match_timeout_s": f"--match-timeout {match_timeout}",
+            "heartbeat_s": f"--heartbeat {heartbeat}",
+        }
+        fail_usage(f"{' '.join(given[field] for field in error.fields)}: {error.complaint}")
     try:
-        report = trio.run(run_with_progress, plan)
+        report, interrupted = trio.run(interruptible, partial(run_with_progress, plan))
     except RidesFailedError as error:
         fail(str(error))
+    except EndedAtOnceError:
+        fail_interrupted("ended at once, without a report")
     publish(report, json_file)
+    if interrupted:
+        fail_interrupted("interrupted: the report is of the time until then")
     if report.failed:
         fail("the load did not go as it should: see the report")
 

@@ -6,26 +6,31 @@ import json
 from pathlib import Path
 
 import purerpc
+import trio
 from rich.console import Console
 
-from ride_trio_loadgen import Report, RidesPlan, TraceError, run_rides, show_progress
+from ride_trio_cli import report_file
+from ride_trio_loadgen import PlanError, Report, RidesPlan, TraceError, run_rides, show_progress
 
-__all__ = ["Report", "RidesFailedError", "RidesPlan", "publish", "run_with_progress"]
+__all__ = ["PlanError", "Report", "RidesFailedError", "RidesPlan", "publish", "run_with_progress"]
 
 
 class RidesFailedError(Exception):
     """There is no report: nobody listens at the target, or a trace can't be read. The text says which."""
 
 
-async def run_with_progress(plan: RidesPlan) -> Report:
+async def run_with_progress(plan: RidesPlan, stop: trio.Event) -> Report:
     """Run the plan; how it goes is shown on standard error.
+
+    Args:
+        stop: as `run_rides`.
 
     Raises:
         RidesFailedError: it could not begin. What goes wrong later is in the report.
     """
     with show_progress(Console(stderr=True)) as progress:
         try:
-            return await run_rides(plan, progress)
+            return await run_rides(plan, progress, stop)
         except TraceError as error:
             raise RidesFailedError(f"cannot replay: {error}") from error
         except purerpc.RpcFailedError as error:
@@ -36,4 +41,4 @@ def publish(report: Report, json_file: Path | None) -> None:
     """Print the report as a table; write it as JSON if a file is given."""
     Console().print(report.table())
     if json_file is not None:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        report_file.write(json_file, json.dumps(report.to_json(), indent=2) + "\n")

@@ -52,7 +52,8 @@ class ServerProcess:
 async def server_process(overrides: Mapping[str, str]) -> AsyncIterator[ServerProcess]:
     """Run `ride-trio serve` while the block runs.
 
-    It is ended whatever happens to the block, and even if this process is killed.
+    It is ended whatever happens to the block, and even if this process is killed. A terminal's Ctrl-C doesn't reach it:
+    the block decides when it ends.
 
     Args:
         overrides: settings as text, by field name.
@@ -62,7 +63,7 @@ async def server_process(overrides: Mapping[str, str]) -> AsyncIterator[ServerPr
     """
     options = [word for s in SETTINGS if s.name in overrides for word in (s.option, overrides[s.name])]
     command = [sys.executable, "-m", "ride_trio_cli", "serve", "--stop-with-stdin", *options]
-    process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE)
+    process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
         yield await _when_ready(process)
     finally:

@@ -1,9 +1,8 @@
 """Whether each envelope of a session gets its one ack, in order, and how long that took.
 
-Correlation: every envelope carries one number of a single counter (heartbeat `seq`, location `sequence`, and
-    for a status the message_id `s<number>`). So an ack tells which envelope it answers, and a number that is
-    not above the
-last acked one tells of an ack that came before: nothing has to be kept of what was acked.
+Correlation: every envelope carries one number of a single counter (heartbeat `seq`, location `sequence`, and for a
+status the message_id `s<number>`). So an ack tells which envelope it answers, and a number that is not above the last
+acked one tells of an ack that came before: nothing has to be kept of what was acked.
 
 A LOOKING alone has more than one ack: `NO_DRIVER_FOUND` and `DRIVER_LOST` come later, under the same id.
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import trio
+
 from ride_trio.pb.ride.v1.ride_pb2 import Ack, MatchEvent, RideStatusUpdate, Welcome
 from ride_trio_loadgen.clock import Timeline
 from ride_trio_loadgen.geometry import Fix
@@ -63,6 +65,8 @@ class Actor(ABC):
         self.done = False  # its session has ended, or never will begin
         self._host = host
         self._heartbeat_s = world.heartbeat_s
+        self._beaten_s = 0.0  # when the newest heartbeat was due; before the first: when the user appeared
+        self._beat_due_s = 0.0  # the next one
         self._reporting = False
         self._appeared_s = 0.0
 
@@ -139,10 +143,17 @@ class Actor(ABC):
         self.world.timeline.at(due_s + 1.0 / self.world.rate_hz, self._report)
 
     def _beat_after(self, due_s: float) -> None:
-        self.world.timeline.at(due_s + self._heartbeat_s, self._beat)
+        self._beaten_s = due_s
+        self._beat_at(due_s + self._heartbeat_s)
+
+    def _beat_at(self, due_s: float) -> None:
+        if due_s != self._beat_due_s:
+            self._beat_due_s = due_s
+            self.world.timeline.at(due_s, self._beat)
 
     def _beat(self, due_s: float) -> None:
-        if self.session is not None and self.session.live:
+        """Say a heartbeat; stale if the next one was put off or brought forward meanwhile."""
+        if self.session is not None and self.session.live and due_s == self._beat_due_s:
             self.session.heartbeat(due_s)
             self._beat_after(due_s)
 
@@ -154,9 +165,10 @@ class Actor(ABC):
         self._beat_after(self._appeared_s)
 
     def welcomed(self, welcome: Welcome) -> None:
-        """Take over the server's heartbeat interval, from the next heartbeat on."""
+        """Take over the server's heartbeat interval; the next heartbeat moves to where it would have been with it."""
         if welcome.heartbeat_interval_ms > 0:
             self._heartbeat_s = welcome.heartbeat_interval_ms / 1e3
+            self._beat_at(max(trio.current_time(), self._beaten_s + self._heartbeat_s))
 
     def status_acked(self, status: int, ride_id: str, ack: Ack, now_s: float) -> bool:
         """See `session.Listener`."""

@@ -5,8 +5,8 @@ therefore doesn't depend on what the others did before, and two runs with the sa
 and ask times.
 
 The city grows with its people: its side is chosen so that a zone holds about `SESSIONS_PER_ZONE` of them. A
-    run with ten times the sessions is then ten times the city, not ten times the crowd in the same streets,
-    whose broadcasts would grow with the square.
+run with ten times the sessions is then ten times the city, not ten times the crowd in the same streets,
+whose broadcasts would grow with the square.
 """
 
 from __future__ import annotations

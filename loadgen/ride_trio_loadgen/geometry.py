@@ -1,8 +1,7 @@
 """Places, and drives between them as a function of time.
 
 A drive is never stepped: `Route.at(t)` says where the car is at any moment. So how often positions are
-    reported has no influence on when a car arrives, and two runs with the same seed report the same
-    positions.
+reported has no influence on when a car arrives, and two runs with the same seed report the same positions.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ is checked where one stream alone decides it:
 A request ends in a MatchEvent or in `NO_DRIVER_FOUND`, once; what is still open at the end is `unanswered`.
 
 Error kinds of this file: driver_in_two_rides, rider_in_two_rides, match_twice, match_unknown_ride,
-    match_wrong_user, match_wrong_plate, match_dead_driver, match_unavailable_driver, match_one_sided,
-    match_after_cancel, answered_twice, answer_unexpected, unanswered.
+match_wrong_user, match_wrong_plate, match_dead_driver, match_unavailable_driver, match_one_sided,
+match_after_cancel, answered_twice, answer_unexpected, unanswered.
 """
 
 from __future__ import annotations

@@ -13,6 +13,21 @@ SESSIONS_PER_CONNECTION = 100
 MIN_CONNECTIONS = 2
 
 
+class PlanError(ValueError):
+    """A plan that can't be run.
+
+    Args:
+        fields: the fields of `RidesPlan` that don't go, for a caller that knows them by other names.
+        complaint: what is wrong with them, without their names.
+        text: all of it, with their names and values.
+    """
+
+    def __init__(self, fields: tuple[str, ...], complaint: str, text: str) -> None:
+        super().__init__(text)
+        self.fields = fields
+        self.complaint = complaint
+
+
 @dataclass(frozen=True, slots=True)
 class RidesPlan:
     """What a run is to be.
@@ -32,7 +47,7 @@ class RidesPlan:
         heartbeat_s: seconds between heartbeats; drivers follow the server's Welcome instead.
 
     Raises:
-        ValueError: a value out of range; the text names it.
+        PlanError: a value out of range, or not finite.
     """
 
     target_host: str
@@ -51,14 +66,21 @@ class RidesPlan:
     def __post_init__(self) -> None:
         for name in ("duration_s", "rate_hz", "speedup", "match_timeout_s", "heartbeat_s"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be above 0")
+                raise self._wrong("must be above 0", name)
+        for name in ("rate_hz", "speedup", "match_timeout_s", "heartbeat_s"):
+            if math.isinf(getattr(self, name)):
+                raise self._wrong("must be finite", name)
         for name in ("drivers", "riders", "connections"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be below 0")
+                raise self._wrong("must not be below 0", name)
         if not self.traces and not self.drivers + self.riders:
-            raise ValueError("nobody in the city: neither drivers, nor riders, nor traces")
+            raise self._wrong("nobody in the city, and no traces", "drivers", "riders")
         if not self.traces and math.isinf(self.duration_s):
-            raise ValueError("duration_s is infinite: only a replay has an end of its own")
+            raise self._wrong("must be finite: only a replay has an end of its own", "duration_s")
+
+    def _wrong(self, complaint: str, *fields: str) -> PlanError:
+        given = ", ".join(f"{name} {getattr(self, name)}" for name in fields)
+        return PlanError(fields, complaint, f"{given}: {complaint}")
 
     def connections_for(self, sessions: int) -> int:
         """How many connections carry `sessions`."""

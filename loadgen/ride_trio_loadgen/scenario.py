@@ -7,6 +7,8 @@ A run has three stretches, and the nurseries follow them:
 3. The riders leave (the inner nursery ends with them), calling off rides that are under way, then the drivers
    (the outer one). In the other order a driver that goes OFFLINE would send its rider looking again.
 
+A run that is stopped goes to the third stretch at once: open requests are called off, and count as nothing.
+
 Error kinds of this file: not_opened, leave_timeout.
 """
 
@@ -51,11 +53,12 @@ Host = Callable[[Session], None]
 Progress = Callable[[Snapshot], None]
 
 
-async def run_rides(plan: RidesPlan, progress: Progress | None = None) -> Report:
+async def run_rides(plan: RidesPlan, progress: Progress | None = None, stop: trio.Event | None = None) -> Report:
     """Run the whole plan and report.
 
     Args:
         progress: called about four times a second; must not block.
+        stop: set, everybody leaves in good order; the report is of the time until then.
 
     Raises:
         trace.TraceError: a trace that can't be read.
@@ -65,7 +68,7 @@ async def run_rides(plan: RidesPlan, progress: Progress | None = None) -> Report
     wanted = plan.connections_for(_sessions(plan, traces))
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(Channel(plan.target_host, plan.target_port)) for _ in range(wanted)]
-        return await perform(plan, traces, Connections(channels).open, wanted, progress)
+        return await perform(plan, traces, Connections(channels).open, wanted, progress, stop)
 
 
 async def perform(
@@ -74,6 +77,7 @@ async def perform(
     open_call: Callable[[str], RideCall],
     connections: int,
     progress: Progress | None = None,
+    stop: trio.Event | None = None,
 ) -> Report:
     """As `run_rides`, over calls that somebody else opens.
 
@@ -81,7 +85,7 @@ async def perform(
         open_call: opens a Connect call for a user id.
         connections: how many there are, for the report.
     """
-    run = _Run(plan, traces, open_call, progress or _ignore)
+    run = _Run(plan, traces, open_call, progress or _ignore, trio.Event() if stop is None else stop)
     await run.perform()
     return Report.of(
         run.world.tally,
@@ -101,10 +105,12 @@ class _Run:
         traces: Sequence[Trace],
         open_call: Callable[[str], RideCall],
         progress: Progress,
+        stop: trio.Event,
     ) -> None:
         self.plan = plan
         self.traces = traces
         self.progress = progress
+        self.stop = stop
         tally = Tally()
         first_s, last_s = span_s(traces) if traces else (0.0, plan.duration_s * plan.speedup)
         self.total_s = min(plan.duration_s, (last_s - first_s) / plan.speedup)
@@ -194,17 +200,24 @@ class _Run:
     # -- the stretches
 
     async def _live(self) -> None:
-        """Until the time is over, or everybody is gone; then until every open request is answered."""
+        """Until the time is over, or everybody is gone; then until every open request is answered. Or until stopped."""
         world = self.world
         end_s = world.wall_start_s + self.total_s
-        await self._watch("running", end_s, self._all_gone)
+        await self._watch("running", end_s, self._over)
         world.stopping = True
         answers_s = trio.current_time() + self.plan.match_timeout_s + ANSWER_SLACK_S
-        await self._watch("waiting for answers", answers_s, lambda: not world.ledger.open_requests)
-        world.ledger.count_unanswered()
+        if not self.stop.is_set():
+            await self._watch("waiting for answers", answers_s, self._answered)
+        if self.stop.is_set():
+            await trio.sleep(LOOK_S)  # for who was just about to appear: nobody is left half-way in
+        else:
+            world.ledger.count_unanswered()
 
-    def _all_gone(self) -> bool:
-        return all(actor.done for actor in self.drivers) and all(actor.done for actor in self.riders)
+    def _answered(self) -> bool:
+        return self.stop.is_set() or not self.world.ledger.open_requests
+
+    def _over(self) -> bool:
+        return self.stop.is_set() or all(actor.done for actor in (*self.drivers, *self.riders))
 
     async def _leave(self, actors: Sequence[Actor], nursery: trio.Nursery) -> None:
         """Have `actors` leave, and wait until their sessions have ended.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from ride_trio_cli.demo import _judge
+from ride_trio_cli.main import app
 from ride_trio_loadgen import Report
 from ride_trio_loadgen.tally import Tally
 
@@ -55,3 +60,34 @@ def test_a_short_run_matches_riders_without_an_error(tmp_path: Path) -> None:
     assert found["matches"] > 0
     assert found["errors"] == {}
     assert "matches" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "report.json"
+    done = CliRunner().invoke(app, ["demo", "--json", str(file)])
+    assert (done.exit_code, done.stderr) == (2, f"ride-trio: --json {file}: there is no folder {file.parent}\n")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_in_a_terminal_ends_it_with_exit_code_130(times: int, tmp_path: Path) -> None:
+    """A terminal signals the whole process group."""
+    file = tmp_path / "report.json"
+    options = f"--duration 60s --drivers 20 --riders 10 --match-window 200ms --json {file}"
+    command = [sys.executable, "-m", "ride_trio_cli", "demo", *options.split()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as demo:
+        assert demo.stderr is not None
+        assert "running" in demo.stderr.readline()
+        time.sleep(1.0)  # until there are requests and rides
+        os.killpg(demo.pid, signal.SIGINT)
+        if times == 2:
+            time.sleep(0.1)  # two at the same moment are one
+            os.killpg(demo.pid, signal.SIGINT)
+        said, complained = demo.communicate(timeout=30)
+    assert demo.returncode == 130, complained
+    assert "Traceback" not in complained
+    if times == 1:
+        assert json.loads(file.read_text())["errors"] == {}
+        assert "matches" in said
+    else:
+        assert complained.endswith("ride-trio: ended at once, without a report\n")

@@ -29,7 +29,7 @@ def test_an_option_is_read_or_named_with_its_value_and_what_is_allowed(
     assert capsys.readouterr().err == "ride-trio: --n seven: allowed is a number\n"
 
 
-@pytest.mark.parametrize("text", ["0s", "soon", "5"])
+@pytest.mark.parametrize("text", ["0s", "soon", "5", "9" * 400 + "s"])
 def test_a_duration_is_above_zero(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_duration("--duration", "250ms") == 0.25
     with pytest.raises(typer.Exit):

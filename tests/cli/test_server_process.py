@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import trio
 
@@ -15,6 +17,11 @@ async def test_it_listens_where_it_says_and_stops_cleanly() -> None:
         for address in (server.grpc, server.metrics):
             await (await trio.open_tcp_stream(address.host, address.port)).aclose()
         assert await server.stop(grace_s=10.0) == 0
+
+
+async def test_a_terminals_ctrl_c_does_not_reach_it() -> None:
+    async with server_process(ANY_PORT) as server:
+        assert os.getsid(server.process.pid) == server.process.pid != os.getsid(0)
 
 
 async def test_an_error_in_the_block_ends_it() -> None:

@@ -6,16 +6,40 @@ import pytest
 import trio
 import trio.testing
 
+from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope
 from ride_trio_loadgen.plan import RidesPlan
-from tests.loadgen.fake_server import FakeServer
+from tests.loadgen.fake_server import FakeCall, FakeServer
 from tests.loadgen.runs import CITY, HAILED, IDLE, REPLAY, run, said
 
 
 async def test_drivers_follow_the_servers_heartbeat_interval(autojump_clock: trio.testing.MockClock) -> None:
     plan = RidesPlan("host", 1, drivers=1, riders=0, duration_s=19.0, rate_hz=1e-3)
     report = await run(plan, FakeServer())
-    # AVAILABLE, one position, OFFLINE; a heartbeat at 5 s, before the Welcome counts, then each 2 s.
-    assert report.sent == 3 + 1 + 7
+    # AVAILABLE, one position, OFFLINE; the Welcome brings the first heartbeat forward to 2 s, then each 2 s.
+    assert report.sent == 3 + 9
+
+
+async def test_the_servers_interval_may_be_the_longer_or_the_same_one(autojump_clock: trio.testing.MockClock) -> None:
+    plan = RidesPlan("host", 1, drivers=1, riders=0, duration_s=19.0, rate_hz=1e-3)
+    for heartbeat_s in (0.5, 2.0):
+        report = await run(replace(plan, heartbeat_s=heartbeat_s), FakeServer())
+        assert report.sent == 3 + 9
+
+
+async def test_a_welcome_that_comes_late_has_the_heartbeat_sent_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    server = FakeServer(delay_s=3.0)
+    beats_s: list[float] = []
+    hear = server.hear
+
+    def note(call: FakeCall, message: ClientEnvelope) -> None:
+        if message.HasField("heartbeat"):
+            beats_s.append(trio.current_time() - start_s)
+        hear(call, message)
+
+    server.hear = note  # type: ignore[method-assign]
+    start_s = trio.current_time()
+    await run(RidesPlan("host", 1, drivers=1, riders=0, duration_s=8.0, rate_hz=1e-3), server)
+    assert beats_s[:3] == pytest.approx([3.0, 5.0, 7.0], abs=0.01)
 
 
 async def test_a_driver_matched_twice_is_caught(autojump_clock: trio.testing.MockClock) -> None:

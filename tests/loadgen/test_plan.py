@@ -4,24 +4,28 @@ import math
 
 import pytest
 
-from ride_trio_loadgen.plan import RidesPlan
+from ride_trio_loadgen.plan import PlanError, RidesPlan
 from tests.loadgen.runs import CITY, REPLAY
 
 
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"rate_hz": 0.0}, "rate_hz is 0.0, must be above 0"),
+        ({"rate_hz": 0.0}, "^rate_hz 0.0: must be above 0$"),
         ({"speedup": -1.0}, "speedup"),
-        ({"drivers": -1}, "drivers is -1"),
+        ({"drivers": -1}, "drivers -1: must not be below 0"),
         ({"drivers": 0, "riders": 0}, "nobody in the city"),
         ({"duration_s": math.inf}, "only a replay"),
-        ({"duration_s": math.nan}, "duration_s is nan"),
+        ({"duration_s": math.nan}, "duration_s nan"),
+        ({"rate_hz": math.inf}, "rate_hz inf: must be finite"),
+        ({"speedup": math.inf}, "speedup inf: must be finite"),
+        ({"match_timeout_s": math.inf}, "match_timeout_s inf: must be finite"),
+        ({"heartbeat_s": math.inf}, "heartbeat_s inf: must be finite"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, float], complaint: str) -> None:
     values = {"drivers": 1, "riders": 1, "duration_s": 1.0, "rate_hz": 1.0} | wrong
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(PlanError, match=complaint):
         RidesPlan("host", 1, **values)  # type: ignore[arg-type]
 
 

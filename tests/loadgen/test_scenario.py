@@ -111,6 +111,46 @@ async def test_a_server_that_falls_silent_does_not_keep_the_run(autojump_clock: 
     assert report.wall_s < 60 + 5 + 5 + 2 * 30 + 5
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.01, 7.3, 20.0])
+async def test_a_stopped_run_ends_soon_and_in_good_order(
+    after_s: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Also while people still appear, and with requests and rides under way."""
+    server, stop = FakeServer(), trio.Event()
+
+    async def stop_it() -> None:
+        await trio.sleep(after_s)
+        stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        nursery.start_soon(stop_it)
+        report = await perform(CITY, [], server.open, 2, stop=stop)
+        nursery.cancel_scope.cancel()
+    assert report.errors == {}
+    assert report.sent == report.acked
+    assert report.wall_s < after_s + 2
+    assert server.calls == {}
+
+
+async def test_a_stop_while_answers_are_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    server, stop = FakeServer(), trio.Event()
+    server.matches = False
+    plan = RidesPlan("host", 1, drivers=0, riders=3, duration_s=2.0, rate_hz=1.0, speedup=20.0, match_timeout_s=9.0)
+
+    def stop_when_waiting(snapshot: Snapshot) -> None:
+        if snapshot.stage == "waiting for answers":
+            stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.run)
+        report = await perform(plan, [], server.open, 2, stop_when_waiting, stop)
+        nursery.cancel_scope.cancel()
+    assert (report.requests, report.errors) == (3, {})
+    assert report.wall_s < 4
+    assert said(server, "rider") == ["LOOKING"] * 3 + ["CANCELLED"] * 3
+
+
 async def test_progress_tells_the_stages_in_order(autojump_clock: trio.testing.MockClock) -> None:
     server, seen = FakeServer(), list[Snapshot]()
     async with trio.open_nursery() as nursery:
