@@ -5,8 +5,9 @@ A handler may be written in two styles, and the engine tells them apart by what 
 * purerpc's: an async generator (`async def M(self, messages): ... yield reply`) for streaming answers, a coroutine
   that returns the reply for a single one;
 * ours: a coroutine that takes the call (`async def M(self, call)`, or `async def M(self, message, request)` where the
-  request is a single message). It sends with `await call.send(...)`. trio forbids a `yield` inside a nursery, so a
-  handler that opens one has to be of this style.
+  request is a single message). It sends with `await call.send(...)` and returns nothing (a single response may be
+  returned as well). When it has returned, its sink and its source are not called any more. trio forbids a `yield`
+  inside a nursery, so a handler that opens one has to be of this style.
 
 `Call` carries the attributes of purerpc's `RequestReceived`, so it is also what purerpc passes as `request`.
 """
@@ -23,8 +24,9 @@ import purerpc
 import trio
 from purerpc import Cardinality, Status, StatusCode
 
-from ride_trio.rpc.messages import In, MessageStream, Out
+from ride_trio.rpc.messages import MessageStream, Out
 from ride_trio.rpc.method import Method
+from ride_trio.rpc.reading import In
 from ride_trio.rpc.status import OK, status_of
 from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.headers import RequestHead, response_block, trailers_block
@@ -53,7 +55,7 @@ class Call(MessageStream[In, Out]):
         deadline: trio's clock, s; inf without grpc-timeout.
     """
 
-    __slots__ = ("_error", "_method", "deadline", "head", "peer", "scope", "trailing_metadata")
+    __slots__ = ("_error", "_headers_sent", "_method", "deadline", "head", "peer", "scope", "trailing_metadata")
 
     def __init__(self, link: ServerLink, stream: Stream, head: RequestHead, method: Method) -> None:
         super().__init__(link, stream, method.request_type, method.received, method.sent)
@@ -64,6 +66,7 @@ class Call(MessageStream[In, Out]):
         self.trailing_metadata: MetadataLike = ()
         self._method = method
         self._error: Exception | None = None
+        self._headers_sent = False
 
     def __repr__(self) -> str:
         return f"<Call {self.head.path} from {self.peer}, stream {self.stream.id}>"
@@ -134,13 +137,18 @@ class Call(MessageStream[In, Out]):
         Raises:
             LocalError: They are sent already, or metadata that gRPC does not allow.
         """
-        if self._started:
+        if self._headers_sent:
             raise LocalError("the response's headers are sent already")
-        self._start(metadata)
+        self._send_headers(metadata)
 
-    def _start(self, metadata: MetadataLike = ()) -> None:
-        block = response_block(metadata)
+    def _start(self) -> None:
+        if not self._headers_sent:
+            self._send_headers()
         self._started = True
+
+    def _send_headers(self, metadata: MetadataLike = ()) -> None:
+        block = response_block(metadata)
+        self._headers_sent = True
         if self.stream.state is not State.CLOSED:
             self._link.outbound.send_headers(self.stream, block)
             self._link.mark()
@@ -163,18 +171,22 @@ class Call(MessageStream[In, Out]):
         self._finish(status)
 
     async def _run_handler(self) -> Status:
-        status = OK
-        with self.scope:
-            try:
-                await self._handle()
+        raised: Exception | None = None
+        try:
+            # Inside the try: only the scope takes Cancelled out of a group in which there are errors beside it.
+            with self.scope:
+                try:
+                    await self._handle()
+                finally:
+                    self.detach()
                 await self.wait_sent()
-            except Exception as error:
-                status = self._status_for(error)
-        if self._error is not None:
-            return self._status_for(self._error)
-        if self.scope.cancelled_caught:
-            return self._status_when_cancelled()
-        return status
+        except Exception as error:
+            raised = error
+        if self._error is None and not self.scope.cancelled_caught:
+            return OK if raised is None else self._status_for(raised)
+        if raised is not None and status_of(raised) is None:
+            self._log_failure(raised)
+        return self._status_when_cancelled() if self._error is None else self._status_for(self._error)
 
     def _status_when_cancelled(self) -> Status:
         if trio.current_time() >= self.deadline:
@@ -185,20 +197,32 @@ class Call(MessageStream[In, Out]):
         status = status_of(error)
         if status is not None:
             return status
-        log.error("handler of %s for %s failed", self.head.path, self.peer, exc_info=error)
+        self._log_failure(error)
         return HANDLER_FAILED
+
+    def _log_failure(self, error: Exception) -> None:
+        log.error("handler of %s for %s failed", self.head.path, self.peer, exc_info=error)
 
     async def _handle(self) -> None:
         method = self._method
         argument = await self._single_request() if method.cardinality in _SINGLE_REQUEST else self
         result = method.function(argument, request=self)
         single = method.cardinality in _SINGLE_RESPONSE
-        if hasattr(result, "__anext__"):
-            await self._send_all(result)
+        if not hasattr(result, "__anext__"):
+            await self._send_reply(await _checked(result), single=single)
+        elif single:
+            raise TypeError("an async generator answers a method that has a single response: return it instead")
         else:
-            reply = await _checked(result)
-            if single or reply is not None:
-                await self.send(reply)
+            await self._send_all(result)
+
+    async def _send_reply(self, reply: Out | None, *, single: bool) -> None:
+        """What a coroutine returned: the single response, unless it has sent that by itself; else nothing."""
+        if reply is not None:
+            if not single:
+                raise TypeError(f"a handler of streaming answers sends or yields them, this returned {reply!r}")
+            await self.send(reply)
+        elif single and not self._started:
+            raise TypeError("the method has a single response, and its handler returned None without having sent one")
 
     async def _single_request(self) -> In:
         message = await self.receive()
@@ -219,7 +243,7 @@ class Call(MessageStream[In, Out]):
         if stream.state is State.CLOSED:
             return
         block = self._trailers(status)
-        if not self._started:
+        if not self._headers_sent:
             block = response_block() + block
         stream.pending = None  # only a call that is cut short has any
         link.outbound.end(stream, block)

@@ -50,6 +50,7 @@ class ClientLink(Link):
         self.reason = "the server closed the connection"
         self.changed = trio.lowlevel.ParkingLot()  # settings, streams or the connection's life have changed
         self.handshaken = False
+        self._max_streams = self.outbound.peer.max_concurrent_streams
 
     def started(self) -> None:
         """A client has no helpers: it leaves keepalive to the server."""
@@ -80,10 +81,15 @@ class ClientLink(Link):
         self.changed.unpark_all()
 
     def _dispatch(self) -> None:
-        if not self.handshaken and self.client.settings_seen:
-            self.handshaken = True
+        max_streams = self.outbound.peer.max_concurrent_streams
+        if max_streams != self._max_streams or (self.client.settings_seen and not self.handshaken):
+            self.handshaken = self.client.settings_seen
+            self._max_streams = max_streams
             self.changed.unpark_all()
         super()._dispatch()
+
+    def lost(self) -> None:
+        """A client's calls are no tasks of the connection: they hear of it in `ended`."""
 
     def ended(self, error: Exception | None) -> None:
         if error is not None:

@@ -10,8 +10,9 @@ import trio
 from purerpc import Status
 
 from ride_trio.metrics import Count
-from ride_trio.rpc.messages import In, MessageStream, Out
-from ride_trio.rpc.status import error_for
+from ride_trio.rpc.messages import MessageStream, Out
+from ride_trio.rpc.reading import In
+from ride_trio.rpc.status import error_for, status_of
 from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import ResponseReceived, StreamReset, TrailersReceived
 from ride_trio.wire.headers import RequestHead, is_grpc, status_of_http, status_of_reset
@@ -135,8 +136,7 @@ class ClientCall(MessageStream[In, Out]):
 
     def fail(self, error: Exception) -> None:
         self._link.reset(self.stream, ErrorCode.CANCEL)
-        status = error.status if isinstance(error, purerpc.RpcFailedError) else Status(2, repr(error))
-        self._end(status)
+        self._end(status_of(error) or Status(2, repr(error)))
         self._tell_end()
 
     def _tell_end(self) -> None:
@@ -157,6 +157,16 @@ class ClientCall(MessageStream[In, Out]):
             self.on_writable()
             self.on_ready()
             self.stream.owner = None  # a circle less for the garbage collector
+
+    def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
+        """The server's fault, unlike a request that cannot be decoded: INTERNAL, also if OK has come behind it."""
+        error = purerpc.InternalError(super()._undecodable(data).status.status_message)
+        if self.status is not None and not self.status.int_value:
+            self.status = error.status
+        self._batch.clear()
+        self.stream.inbox.clear()
+        self.fail(error)
+        return error
 
     def at_end(self) -> bool:
         if self.status is None and self.stream.failure is not None:

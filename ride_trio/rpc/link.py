@@ -4,7 +4,8 @@
                               │ output
     end of the scheduler pass └──flush──> socket         (what does not fit: the write task)
 
-Tasks: one reads, one writes when the socket is full, and each call has its own; all in the connection's nursery.
+Tasks: one reads, one writes when the socket is full (any other transport than a socket is always "full": it can only
+be written by a task), and each call has its own; all in the connection's nursery.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import trio
 
 from ride_trio.metrics import Count
 from ride_trio.rpc.flusher import current_flusher
-from ride_trio.rpc.transport import LINGER_S, SocketTransport, Transport
+from ride_trio.rpc.transport import LINGER_S, Transport
 from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire import Connection, ErrorCode
 from ride_trio.wire.events import ConnectionEnded, Event
@@ -58,7 +59,6 @@ class Link(ABC):
         self.stalls = stalls
         self._bytes_in = bytes_in
         self._bytes_out = bytes_out
-        self._direct = isinstance(transport, SocketTransport)
         self._backlog = b""
         self._writer = Wakeup()
         self._drained = trio.lowlevel.ParkingLot()
@@ -76,10 +76,7 @@ class Link(ABC):
         if self.dirty or self.over:
             return
         self.dirty = True
-        if self._direct:
-            self._flusher.mark(self)
-        else:
-            self._writer.set()
+        self._flusher.mark(self)
 
     def flush(self) -> None:
         """Pull the woken sources and write what there is, without waiting and without waking a task."""
@@ -112,7 +109,7 @@ class Link(ABC):
         outbound = self.outbound
         while data := outbound.take_output():
             try:
-                sent = self.transport.write_nowait(data) if self._direct else 0
+                sent = self.transport.write_nowait(data)
             except OSError as error:
                 self.soon(self.broken, error)
                 outbound.corked = True
@@ -153,8 +150,6 @@ class Link(ABC):
         """Write what the end-of-pass flush could not."""
         while True:
             await self._writer.wait()
-            if not self._direct:
-                self._pull_sources()
             data = self._backlog or self.outbound.take_output()
             self._backlog = b""
             while data:
@@ -183,8 +178,11 @@ class Link(ABC):
                 self.nursery.start_soon(self._write_loop)
                 self.started()
                 self.mark()
-                await self._read_loop()
-                self.nursery.cancel_scope.cancel()
+                try:
+                    await self._read_loop()
+                finally:
+                    self.nursery.cancel_scope.cancel()  # before `lost`: who can be cancelled is to be Cancelled
+                    self.lost()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as group:
             self._broken = self._broken or group
         finally:
@@ -197,6 +195,10 @@ class Link(ABC):
     @abstractmethod
     def started(self) -> None:
         """The nursery is open: start helper tasks."""
+
+    @abstractmethod
+    def lost(self) -> None:
+        """Reading is over, and all tasks are cancelled: wake those that wait under a shield."""
 
     @abstractmethod
     def ended(self, error: Exception | None) -> None:

@@ -1,6 +1,6 @@
 """The message side of a call, the same on server and client.
 
-Reading, two ways:
+Reading (in `reading`), two ways:
 
 * `receive()` / `async for`: the call's task takes all that has arrived in one go and is woken once a batch.
 * a sink: a plain function that gets every message inside the read pass, in order. No task is woken. A sink that
@@ -14,8 +14,12 @@ Writing, two ways:
   `wake_source()` it is pulled at the end of the scheduler pass, as far as flow control lets, and again when a shut
   window opens.
 
-`receive` and `send` are checkpoints only when they have to wait. They always have to before long: what can be
-received without waiting is one window, what can be sent is one window or `write_high_water`.
+`receive` and `send` are checkpoints only when they cannot go on at once. That comes before long: what can be received
+without a checkpoint is what has arrived, one window at most; what can be sent is what the windows and
+`write_high_water` let through, whichever is less, and the message that does not fit into it is a checkpoint.
+
+Beyond that, a call queues one message at most, however many tasks send on it and however often they are cancelled:
+the next one is queued when nothing of the call is pending. (`send_nowait` and sources queue only when it is so.)
 """
 
 from __future__ import annotations
@@ -23,220 +27,99 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-import purerpc
 import trio
-from google.protobuf.message import DecodeError
 
 from ride_trio.metrics import Count
 from ride_trio.rpc.link import Link
-from ride_trio.rpc.status import error_for
-from ride_trio.rpc.wakeup import Wakeup
-from ride_trio.wire.frames import PREFIX_BYTES
+from ride_trio.rpc.reading import In, MessageReader
 from ride_trio.wire.states import State
 from ride_trio.wire.stream import Stream
 
-In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class MessageStream(Generic[In, Out]):
-    """See the module's text. `fail(error)` is how a subclass learns that a sink, a source or the wire went wrong."""
+class MessageStream(MessageReader[In], Generic[In, Out]):
+    """See the module's text."""
 
-    __slots__ = (
-        "_arrival",
-        "_batch",
-        "_holding",
-        "_in_type",
-        "_link",
-        "_lot",
-        "_offering",
-        "_parse",
-        "_received",
-        "_sent",
-        "_sink",
-        "_source",
-        "_source_empty",
-        "_source_woken",
-        "_started",
-        "_told_end",
-        "stream",
-    )
+    __slots__ = ("_lot", "_sent", "_source", "_source_empty", "_source_woken", "_started", "_turn")
 
     def __init__(self, link: Link, stream: Stream, in_type: type[In], received: Count, sent: Count) -> None:
-        self._link = link
-        self.stream = stream
-        stream.owner = self
-        self._in_type = in_type
-        self._parse: Callable[[bytes], In] = in_type.FromString  # type: ignore[attr-defined]
-        self._received = received
+        super().__init__(link, stream, in_type, received)
         self._sent = sent
-        self._batch: list[bytes] = []
-        self._arrival: Wakeup | None = None
         self._lot: trio.lowlevel.ParkingLot | None = None
-        self._sink: Callable[[In | None], bool] | None = None
-        self._holding = False
-        self._offering = False
-        self._told_end = False
         self._started = False
+        self._turn: trio.StrictFIFOLock | None = None  # made when somebody has to wait before it may queue
         self._source: Callable[[], bytes] | None = None
         self._source_woken = False
         self._source_empty = True
 
-    def fail(self, error: Exception) -> None:
-        """End the call with this error."""
-        raise NotImplementedError
-
     def _start(self) -> None:
-        """The first message is about to go out: a server sends its headers."""
+        """The first message is about to be queued: a server sends its headers, if it has not."""
         self._started = True
 
-    # ------------------------------------------------------------------ receiving
-
-    def __aiter__(self) -> MessageStream[In, Out]:
-        return self
-
-    async def __anext__(self) -> In:
-        if not self._batch and not await self._next_batch():
-            raise StopAsyncIteration
-        return self.decode(self._batch.pop())
-
-    async def receive(self) -> In | None:
-        """The next message, or None after the last.
-
-        Raises:
-            RpcFailedError: The message cannot be decoded, or (client) the call ended with another status than OK.
-        """
-        if not self._batch and not await self._next_batch():
-            return None
-        return self.decode(self._batch.pop())
-
-    async def _next_batch(self) -> bool:
-        """Wait for messages and take them all; False at the end of the stream."""
-        stream = self.stream
-        while not stream.inbox:
-            if self.at_end():
-                return False
-            if self._arrival is None:
-                self._arrival = Wakeup()
-            await self._arrival.wait()
-        self._credit(stream.takeable)
-        batch = stream.take()
-        self._received.n += len(batch)
-        batch.reverse()
-        self._batch = batch
-        return True
-
-    def at_end(self) -> bool:
-        """With an empty inbox: whether nothing more will come. Raises what the call failed with."""
-        if self.stream.failure is not None:
-            raise error_for(*self.stream.failure)
-        return self.stream.remote_ended
-
-    def decode(self, data: bytes) -> In:
-        try:
-            return self._parse(data)
-        except DecodeError:
-            raise self._undecodable(data) from None
-
-    def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
-        name = self._in_type.DESCRIPTOR.full_name  # type: ignore[attr-defined]
-        return purerpc.InvalidArgumentError(f"a message of {len(data)} bytes is not a valid {name}")
-
-    def _credit(self, size: int) -> None:
-        link = self._link
-        link.wire.credit(self.stream, size)
-        if link.outbound.output and not link.dirty:
-            link.mark()
-
-    def set_sink(self, sink: Callable[[In | None], bool]) -> None:
-        """Hand every message to a plain function, from what has arrived already onwards; None is the peer's end.
-
-        Args:
-            sink: Returns True if it has taken the message, False to have it (and all after it) held. What it
-                raises ends the call.
-        """
-        self._sink = sink
-        self.on_ready()
-
-    def resume(self) -> None:
-        """Offer what was held once more. Not from inside the sink."""
-        self._holding = False
-        self.on_ready()
-
-    def on_ready(self) -> None:
-        """Called by the link, in the read pass."""
-        if self._sink is None:
-            if self._arrival is not None:
-                self._arrival.set()
-        elif not self._holding and not self._offering:
-            self._offering = True
-            try:
-                self._offer(self._sink)
-            except Exception as error:
-                self.fail(error)
-                self._sink = None
-            finally:
-                self._offering = False
-
-    def _offer(self, sink: Callable[[In | None], bool]) -> None:
-        if not self._offer_batch(sink):
-            return
-        inbox, taken = self.stream.inbox, 0
-        try:
-            for data in inbox:
-                if not sink(self.decode(data)):
-                    self._holding = True
-                    break
-                taken += 1
-        finally:
-            self._received.n += taken
-            self._credit_taken(inbox, taken)
-        if not inbox and self.at_end() and not self._told_end:
-            self._told_end = True
-            sink(None)
-
-    def _offer_batch(self, sink: Callable[[In | None], bool]) -> bool:
-        """First what was taken for `receive()` and is left of it: counted and credited already, last one first."""
-        batch = self._batch
-        while batch:
-            if not sink(self.decode(batch[-1])):
-                self._holding = True
-                return False
-            batch.pop()
-        return True
-
-    def _credit_taken(self, inbox: list[bytes], taken: int) -> None:
-        if taken == len(inbox):
-            self._credit(self.stream.takeable)
-            inbox.clear()
-        elif taken:
-            self._credit(sum(map(len, inbox[:taken])) + taken * PREFIX_BYTES)
-            del inbox[:taken]
+    def on_closed(self) -> None:
+        """Called by the link: the stream was reset or the connection is lost. Wakes those who wait under a shield."""
+        if self._arrival is not None:
+            self._arrival.set()
+        self.on_writable()
 
     # ------------------------------------------------------------------ sending
 
     async def send(self, message: Out) -> None:
-        """Send a message; waits while the peer's window or the connection's buffer is full."""
+        """Send a message; waits while the peer's window or the connection's buffer is full.
+
+        A `send` that is cancelled may have sent its message all the same: it waits before it queues the message for as
+        long as an earlier one is pending, and after it until its own is out.
+
+        Raises:
+            trio.ClosedResourceError: As `send_encoded`.
+        """
         await self.send_encoded(message.SerializeToString())  # type: ignore[attr-defined]
 
     async def send_encoded(self, data: bytes) -> None:
-        """Send an already serialized message.
+        """Send an already serialized message. Tasks that have to wait for each other send in the order they came.
 
         Raises:
             trio.ClosedResourceError: The call is over (a server's handler is then being cancelled).
         """
-        stream, link = self.stream, self._link
+        if self.stream.pending or self._turn is not None:
+            await self._queue_in_turn(data)
+        else:
+            if self._sending_is_over():
+                await self.closed_while_sending()
+            if self._queue(data):
+                return
+        # A real checkpoint even if the flush frees the way: else who sends in a loop would hold all others up.
+        self._link.flush()
+        if self.stream.pending:
+            await self.wait_sent()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def _queue(self, data: bytes) -> bool:
+        """Queue a message; False if not all of it is on its way now."""
+        link = self._link
         if not self._started:
             self._start()
-        if self._sending_is_over():
-            await self.closed_while_sending()
         self._sent.n += 1
-        if not link.outbound.send_message(stream, data):
+        if not link.outbound.send_message(self.stream, data):
             link.stalls.n += 1
-            link.flush()
-            await self.wait_sent()
-        elif not link.dirty:
+            return False
+        if not link.dirty:
             link.mark()
+        return True
+
+    async def _queue_in_turn(self, data: bytes) -> None:
+        """Wait until nothing of this call is pending, one sender after the other, then queue."""
+        if self._turn is None:
+            self._turn = trio.StrictFIFOLock()
+        async with self._turn:
+            await self.wait_sent()
+            if self._sending_is_over():
+                await self.closed_while_sending()
+            self._queue(data)
+            if not self._turn.statistics().tasks_waiting:
+                self._turn = None
 
     def _sending_is_over(self) -> bool:
         state = self.stream.state
@@ -253,14 +136,10 @@ class MessageStream(Generic[In, Out]):
         Returns:
             False if it would have to wait or the call takes no more; it was not sent then.
         """
-        stream, link = self.stream, self._link
-        if not self._started:
-            self._start()
-        if self._sending_is_over() or not link.outbound.can_send(stream):
+        if self._sending_is_over() or not self._link.outbound.can_send(self.stream):
             return False
-        self._sent.n += 1
-        link.outbound.send_message(stream, message.SerializeToString())  # type: ignore[attr-defined]
-        link.mark()
+        self._queue(message.SerializeToString())  # type: ignore[attr-defined]
+        self._link.mark()
         return True
 
     async def wait_sent(self) -> None:
@@ -294,6 +173,10 @@ class MessageStream(Generic[In, Out]):
             if not self._link.dirty:
                 self._link.mark()
 
+    def detach(self) -> None:
+        """The handler has returned: neither sink nor source is called any more. What was pulled still goes out."""
+        self._sink = self._source = None
+
     def drain_source(self) -> None:
         """Pull now, as far as flow control lets."""
         self._source_empty = False
@@ -319,11 +202,12 @@ class MessageStream(Generic[In, Out]):
         if self._source is None or self._source_empty or self._sending_is_over():
             return
         outbound, stream, sent = self._link.outbound, self.stream, 0
-        if not self._started:
-            self._start()
         try:
             while outbound.can_send(stream):
-                outbound.send_message(stream, self._source())
+                data = self._source()
+                if not self._started:
+                    self._start()
+                outbound.send_message(stream, data)
                 sent += 1
         except trio.WouldBlock:
             self._source_empty = not self._source_woken  # it may have woken itself

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from purerpc import Service
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.keepalive import Keepalive
-from ride_trio.rpc.method import Method, methods_of
 from ride_trio.rpc.server_link import ServerLink
+from ride_trio.rpc.services import Provided, Services
 from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
 from ride_trio.wire import Limits
 
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 4_096
 # After the grace time a cancelled handler still gets to send its status and close.
 CANCEL_GRACE_S: Final = 1.0
-# A server is mostly stopped by cancelling it: what a service's teardown_fn gets for its work then.
-TEARDOWN_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +33,6 @@ class ServerStatistics:
     connections: int
     calls: int
     streams: int
-
-
-@asynccontextmanager
-async def _provided(
-    service: Service | None,
-    setup_fn: Callable[[], Awaitable[Service]] | None,
-    teardown_fn: Callable[[], Awaitable[None]] | None,
-) -> AsyncIterator[Service]:
-    """A service for as long as the server runs, the way purerpc's `setup_fn` and `teardown_fn` want it."""
-    provided = service if setup_fn is None else await setup_fn()
-    assert provided is not None  # add_service has seen to it
-    try:
-        yield provided
-    finally:
-        if teardown_fn is not None:
-            with trio.move_on_after(TEARDOWN_TIMEOUT_S, shield=True):
-                await teardown_fn()
 
 
 class Server:
@@ -79,8 +60,7 @@ class Server:
         self.metrics = metrics or EngineMetrics()
         self.limits = limits or Limits()
         self.keepalive = keepalive or Keepalive()
-        self._providers: dict[str, AbstractAsyncContextManager[Service]] = {}
-        self._methods: dict[str, Method] = {}
+        self._services = Services(self.metrics)
         self._links: set[ServerLink] = set()
         self._accepting: trio.CancelScope | None = None
         self._closing = False
@@ -107,8 +87,8 @@ class Server:
         Args:
             service: For example `MyServicer().service`.
             context_manager: Gives the service for as long as the server runs.
-            setup_fn: Makes the service when the server starts.
-            teardown_fn: Called when the server stops.
+            setup_fn: Makes the service when the server starts: with `serve_async` or the first `serve_stream`.
+            teardown_fn: Called when the server stops: when the last of them is over.
             name: The full service name; taken from the object's `name` if it has one.
         """
         given = [item for item in (service, context_manager, setup_fn) if item is not None]
@@ -117,18 +97,22 @@ class Server:
         name = name or getattr(given[0], "name", None)
         if name is None:
             raise ValueError(f"{given[0]!r} has no name: pass name='package.Service'")
-        self._providers[name] = context_manager or _provided(service, setup_fn, teardown_fn)
+        self._services.providers[name] = context_manager or Provided(service, setup_fn, teardown_fn)
 
     async def serve_async(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled, or until `shutdown()` is through.
 
-        `task_status.started(port)` is called once connections are accepted.
+        `task_status.started(port)` is called once connections are accepted; after a `shutdown()` none are any more.
         """
-        async with AsyncExitStack() as stack:
-            await self._set_up(stack)
+        if self._closing:
+            task_status.started(self.port)
+            return
+        async with self._services:
             listeners = await self._listen()
             async with trio.open_nursery() as nursery:
                 with trio.CancelScope() as self._accepting:
+                    if self._closing:  # since we have begun
+                        self._accepting.cancel()
                     await trio.serve_listeners(
                         self._serve_socket,
                         listeners,
@@ -146,24 +130,17 @@ class Server:
         self.port = listeners[0].socket.getsockname()[1]
         return listeners
 
-    async def _set_up(self, stack: AsyncExitStack) -> None:
-        for name, provider in self._providers.items():
-            service = await stack.enter_async_context(provider)
-            self._methods.update(methods_of(service, self.metrics, name))
-
     async def _serve_socket(self, stream: trio.SocketStream) -> None:
         await self._serve(SocketTransport(stream))
 
     async def serve_stream(self, stream: trio.abc.Stream, peer: str = "memory") -> None:
         """Serve one connection over any trio stream, until it ends."""
-        async with AsyncExitStack() as stack:
-            if not self._methods:
-                await self._set_up(stack)
+        async with self._services:
             await self._serve(StreamTransport(stream, peer))
 
     async def _serve(self, transport: Transport) -> None:
-        names = frozenset(method.service for method in self._methods.values())
-        link = ServerLink(transport, self._methods, names, self.metrics, self.limits, self.keepalive)
+        services = self._services
+        link = ServerLink(transport, services.methods, services.names, self.metrics, self.limits, self.keepalive)
         self.metrics.accepted.n += 1
         self.metrics.connections.n += 1
         self._links.add(link)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -18,8 +19,10 @@ from ride_trio.rpc.transport import LINGER_S, Transport
 from ride_trio.wire import ErrorCode, Limits, ServerConnection
 from ride_trio.wire.events import ConnectionEnded, Event, RequestReceived, RequestRefused, StreamReset
 from ride_trio.wire.headers import response_block, trailers_block
-from ride_trio.wire.states import State
+from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
+
+log = logging.getLogger(__name__)
 
 _INVALID_ARGUMENT = 3
 _UNIMPLEMENTED = 12
@@ -84,6 +87,7 @@ class ServerLink(Link):
                 call = self._calls.get(stream.id)
                 if call is not None:
                     call.scope.cancel()
+                    call.on_closed()
             case ConnectionEnded(fault):
                 self._metrics.connection_errors(fault.code.name).n += 1
                 self.log_fault(event)
@@ -98,6 +102,9 @@ class ServerLink(Link):
     async def _run_call(self, call: Call[Any, Any]) -> None:
         try:
             await call.run()
+        except* Exception as group:  # a fault of ours: it costs this call, no other and not the connection
+            log.error("call %r failed", call, exc_info=group)
+            self.reset(call.stream, ErrorCode.INTERNAL_ERROR)
         finally:
             del self._calls[call.stream.id]
             call.stream.owner = None  # a circle less for the garbage collector
@@ -138,6 +145,15 @@ class ServerLink(Link):
         """Cancel every handler: the grace time is over."""
         for call in list(self._calls.values()):
             call.fail(purerpc.UnavailableError("SHUTDOWN: the server is stopping"))
+
+    def lost(self) -> None:
+        """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""
+        for call in self._calls.values():
+            if call.stream.state is not State.CLOSED:
+                call.stream.happened(Input.RECV_RST)
+                self.outbound.drop_pending(call.stream)
+            call.on_closed()
+        self.wire.streams.clear()
 
     def ended(self, error: Exception | None) -> None:
         self._idle.set()

@@ -38,12 +38,12 @@ def error_for(code: int, message: str) -> RpcFailedError:
 def status_of(error: BaseException) -> Status | None:
     """The status that a handler asked for by raising, or None if it did not mean to.
 
+    `RpcFailedError("text")` itself, which is not one of the family, has no status: its text is in the status' place.
     A group counts as its first `RpcFailedError` if it holds nothing else: a session's nursery wraps what its tasks
     raise.
     """
     if isinstance(error, RpcFailedError):
-        status: Status = error.status
-        return status
+        return error.status if isinstance(error.status, Status) else None
     if isinstance(error, BaseExceptionGroup):
         found = [status_of(inner) for inner in error.exceptions]
         return found[0] if all(found) else None

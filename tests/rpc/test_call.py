@@ -11,14 +11,22 @@ import pytest
 import trio
 from google.protobuf.wrappers_pb2 import BytesValue
 from purerpc import Cardinality
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.rpc import Call, Channel, Server
 from ride_trio.rpc.call import HANDLER_FAILED
-from ride_trio.wire import ErrorCode, LocalError
+from ride_trio.wire import LocalError
 from tests.rpc.desk import KB, Desk
-from tests.rpc.echo import NAME, ask, bidi, connect, echo_server, open_call, server_of, status_of, value
-from tests.rpc.peers import RawClient
+from tests.rpc.echo import (
+    NAME,
+    ask,
+    bidi,
+    connect,
+    open_call,
+    server_of,
+    status_of,
+    value,
+)
 
 FAILED = ("UNKNOWN", HANDLER_FAILED.status_message)
 
@@ -218,6 +226,7 @@ async def test_a_status_out_of_a_nursery_is_a_status(nursery: trio.Nursery) -> N
         ValueError("secret"),
         ExceptionGroup("secret", [ValueError("secret")]),
         ExceptionGroup("secret", [purerpc.AbortedError("secret"), ValueError("secret")]),
+        purerpc.RpcFailedError("secret"),
     ],
 )
 async def test_other_exceptions_are_unknown_without_their_text_and_logged_with_it(
@@ -260,115 +269,3 @@ async def test_one_request_is_expected_and_another_number_comes(
     code, message = await status_of(channel, method, *requests)
     assert code == "INVALID_ARGUMENT"
     assert message == f"one request message was expected, {'more' if requests else 'none'} came"
-
-
-# ---------------------------------------------------------------- cancellation
-
-
-async def test_rst_stream_cancels_the_handler_at_once_and_no_other(nursery: trio.Nursery) -> None:
-    alive: set[int] = set()
-
-    async def handler(call: Any) -> None:
-        alive.add(call.stream_id)
-        try:
-            await trio.sleep_forever()
-        finally:
-            alive.discard(call.stream_id)
-
-    server = bidi(handler)
-    client = await RawClient(nursery, server).shake_hands()
-    first, second = client.open(), client.open()
-    await client.send()
-    await wait_all_tasks_blocked()
-    assert alive == {1, 3}
-    client.wire.reset(first, ErrorCode.CANCEL)
-    await client.send()
-    await wait_all_tasks_blocked()
-    assert alive == {second.id}
-    assert (server.statistics().calls, server.statistics().streams) == (1, 1)
-    assert server.metrics.handled("bidi_stream", NAME, "Bidi", "CANCELLED").n == 1
-
-
-async def test_rst_stream_in_the_same_breath_as_the_call(nursery: trio.Nursery) -> None:
-    server = echo_server()
-    client = await RawClient(nursery, server).shake_hands()
-    for method in ("hangs", "no_such_method"):
-        client.wire.reset(client.open(method, b"\n\0"), ErrorCode.CANCEL)
-    await client.send()
-    await wait_all_tasks_blocked()
-    assert server.statistics() == type(server.statistics())(1, 0, 0)
-    assert (await client.status(client.open("no_such_method", end=True))).code == 12
-
-
-async def test_the_deadline_cancels_the_handler(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    cancelled_at: list[float] = []
-
-    async def handler(call: Any) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            cancelled_at.append(trio.current_time())
-
-    server = bidi(handler)
-    start = trio.current_time()
-    assert await run_one(nursery, server, timeout_s=2.5) == ("DEADLINE_EXCEEDED", "the deadline has passed")
-    assert cancelled_at == [pytest.approx(start + 2.5)]
-    assert server.metrics.handled("bidi_stream", NAME, "Bidi", "DEADLINE_EXCEEDED").n == 1
-
-
-async def test_a_deadline_that_passes_while_the_client_does_not_read(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    async def handler(call: Any) -> None:
-        while True:
-            await call.send(KB)
-
-    async with connect(nursery, bidi(handler)) as channel, open_call(channel, timeout_s=1) as call:
-        assert (await call.wait_status()).status_code.name == "DEADLINE_EXCEEDED"
-        received: list[BytesValue | None] = []
-        with pytest.raises(purerpc.DeadlineExceededError):
-            await _receive_all(call, received)
-        assert received == [KB] * len(received)
-        assert len(received) > 60
-
-
-async def test_a_handler_may_clean_up_after_it_was_cancelled(nursery: trio.Nursery) -> None:
-    cleaned = trio.Event()
-
-    async def handler(call: Any) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.move_on_after(1, shield=True):
-                await trio.lowlevel.checkpoint()
-                with pytest.raises(trio.ClosedResourceError):
-                    await call.send(KB)
-                cleaned.set()
-
-    async with connect(nursery, bidi(handler)) as channel:
-        async with open_call(channel):
-            await wait_all_tasks_blocked()
-        with trio.fail_after(1):
-            await cleaned.wait()
-
-
-async def test_an_early_end_tells_the_client_to_stop_sending(nursery: trio.Nursery) -> None:
-    async def handler(call: Any) -> None:
-        await call.receive()
-        raise purerpc.ResourceExhaustedError("CONNECTION_LIMIT: full house")
-
-    async with connect(nursery, bidi(handler)) as channel, open_call(channel) as call:
-        with pytest.raises(purerpc.ResourceExhaustedError):
-            await _send_for_ever(call)
-        assert call.status is not None
-        assert call.status.status_message == "CONNECTION_LIMIT: full house"
-
-
-async def _receive_all(call: Any, received: list[BytesValue | None]) -> None:
-    while True:
-        received.append(await call.receive())
-
-
-async def _send_for_ever(call: Any) -> None:
-    while True:
-        await call.send(KB)

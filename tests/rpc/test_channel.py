@@ -10,7 +10,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from ride_trio.rpc import Channel, Limits, Server
 from ride_trio.wire import ErrorCode, LocalError
-from ride_trio.wire.frames import goaway_frame
+from ride_trio.wire.frames import goaway_frame, settings_frame
 from tests.rpc.desk import Desk
 from tests.rpc.echo import ask, connect, echo_server, open_call, status_of
 from tests.rpc.peers import RawServer
@@ -188,3 +188,21 @@ async def test_a_server_that_breaks_the_rules_is_named_as_the_reason(nursery: tr
         await server.send(b"\0\0\4\x08\0\0\0\0\0\0\0\0\0")  # WINDOW_UPDATE of 0
         status = await call.wait_status()
         assert "broke HTTP/2: PROTOCOL_ERROR" in status.status_message
+
+
+async def test_a_call_that_waits_for_room_starts_when_the_server_gives_some(nursery: trio.Nursery) -> None:
+    ours, theirs = memory_stream_pair()
+    await theirs.send_all(settings_frame({3: 0}))
+    async with Channel("memory", 0, stream=ours) as channel:
+        opened = trio.Event()
+
+        async def open_one() -> None:
+            async with open_call(channel):
+                opened.set()
+
+        nursery.start_soon(open_one)
+        await wait_all_tasks_blocked()
+        assert not opened.is_set()
+        await theirs.send_all(settings_frame({3: 1}))
+        with trio.fail_after(1):
+            await opened.wait()

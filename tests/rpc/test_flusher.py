@@ -10,7 +10,7 @@ from ride_trio.rpc import Channel, Limits
 from ride_trio.rpc.flusher import Flusher, current_flusher
 from ride_trio.rpc.transport import SocketTransport
 from tests.rpc.desk import KB, Giver, Taker, settle, tcp_client, until
-from tests.rpc.echo import ask, bidi, echo_server, open_call
+from tests.rpc.echo import ask, bidi, connect, echo_server, open_call, value
 
 
 class Item:
@@ -172,3 +172,37 @@ async def _talk(port: int) -> None:
                 call.wake_source()
                 await call.flush_source()
                 await until(lambda sink=sink: len(sink.taken) == 20)  # type: ignore[misc]
+
+
+async def test_a_source_that_wakes_one_of_another_transport_is_not_forgotten(nursery: trio.Nursery) -> None:
+    """A memory stream can only be written by a task, which may not be woken at the end of a pass."""
+    calls: dict[str, Any] = {}
+
+    async def handler(call: Any) -> None:
+        calls[call.header("who")] = call
+        await trio.sleep_forever()
+
+    server = bidi(handler)
+    port = await nursery.start(server.serve_async)
+    over_memory = Giver()
+
+    def over_socket() -> bytes:
+        over_memory.queue.append(b"x")
+        calls["memory"].wake_source()
+        raise trio.WouldBlock
+
+    async with (
+        Channel("127.0.0.1", port) as first,
+        connect(nursery, server) as second,
+        open_call(first, metadata=(("who", "socket"),)),
+        open_call(second, metadata=(("who", "memory"),)) as call,
+    ):
+        await until(lambda: len(calls) == 2)
+        for started in calls.values():
+            await started.start()  # or their going out would wake the loop
+        calls["memory"].set_source(over_memory)
+        calls["socket"].set_source(over_socket)
+        await settle()
+        calls["socket"].wake_source()
+        with trio.fail_after(1):
+            assert await call.receive() == value(b"x")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from typing import Any
+
+import purerpc
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from ride_trio.rpc import Channel, Limits
+from ride_trio.wire import ErrorCode
 from tests.rpc.desk import KB, WINDOW, Desk, Giver, letters
-from tests.rpc.echo import echo_server, open_call, value
+from tests.rpc.echo import bidi, echo_server, open_call, value
 from tests.rpc.peers import RawClient
 
 # ---------------------------------------------------------------- receiving
@@ -182,3 +188,201 @@ async def test_encoded_messages_are_sent_as_they_are(desk: Desk) -> None:
     client = await desk.client()
     await desk.call.send_encoded(KB.SerializeToString())
     assert await client.receive() == KB
+
+
+async def test_sends_that_are_cancelled_do_not_pile_up(desk: Desk, autojump_clock: MockClock) -> None:
+    client = await desk.client()
+    for end in (desk.call, client):
+        for _ in range(300):
+            with trio.move_on_after(0.1):
+                await end.send(value(bytes(10_000)))
+        assert end.statistics()["pending_bytes"] < 10_100
+
+
+async def test_many_senders_queue_one_message_and_keep_their_order(desk: Desk, nursery: trio.Nursery) -> None:
+    client = await desk.client()
+    largest = 0
+
+    async def send(number: int) -> None:
+        nonlocal largest
+        await desk.call.send(value(b"%d" % number + bytes(10_000)))
+        largest = max(largest, desk.call.statistics()["pending_bytes"])
+
+    for number in range(100):
+        nursery.start_soon(send, number)
+        await trio.lowlevel.checkpoint()  # trio starts tasks in any order
+        await trio.lowlevel.checkpoint()
+    await wait_all_tasks_blocked()
+    assert 0 < desk.call.statistics()["pending_bytes"] < 10_100
+    received = [int((await client.receive()).value.rstrip(b"\0")) for _ in range(100)]
+    assert received == list(range(100))
+    assert largest < 10_100
+    await wait_all_tasks_blocked()
+    await desk.call.send(KB)  # nobody waits any more
+    assert await client.receive() == KB
+
+
+async def test_a_sender_that_waits_for_its_turn_hears_of_the_end(desk: Desk, nursery: trio.Nursery) -> None:
+    client = await desk.client()
+    closed: list[bool] = []
+
+    async def send() -> None:
+        try:
+            await client.send(value(bytes(WINDOW)))
+            closed.append(False)
+        except (trio.ClosedResourceError, purerpc.CancelledError):
+            closed.append(True)
+
+    for _ in range(4):
+        nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    assert not closed[1:]
+    client.cancel()
+    await wait_all_tasks_blocked()
+    assert closed.count(True) >= 2
+    assert len(closed) == 4
+
+
+async def test_who_sends_without_a_pause_lets_others_run(nursery: trio.Nursery) -> None:
+    """The peer's windows are always open and the socket takes all: only `write_high_water` is there to stop it."""
+    rounds = 0
+
+    async def handler(call: Any) -> None:
+        for _ in range(200):
+            await call.send(value(bytes(10_000)))
+            if not rounds:
+                sent.append(1)
+
+    async def other() -> None:
+        nonlocal rounds
+        while True:
+            await trio.lowlevel.checkpoint()
+            if sent:
+                rounds += 1
+
+    sent: list[int] = []
+    server = bidi(handler, limits=Limits(write_high_water=30_000))
+    port = await nursery.start(server.serve_async)
+    wide = Limits(stream_window=4_000_000, connection_window=4_000_000)
+    async with (
+        Channel("127.0.0.1", port, limits=wide) as channel,
+        trio.open_nursery() as others,
+        open_call(channel) as call,
+    ):
+        others.start_soon(other)
+        assert len([message async for message in call]) == 200
+        others.cancel_scope.cancel()
+    assert 0 < len(sent) < 10
+
+
+# ---------------------------------------------------------------- giving up, being given up
+
+
+async def test_iteration_ends_when_it_is_closed(desk: Desk, nursery: trio.Nursery) -> None:
+    client = await desk.client(*letters("abc"))
+    for end in (desk.call, client):
+        ended = trio.Event()
+        if end is desk.call:
+            assert await end.receive() == value(b"a")
+
+        async def read(end: Any = end, ended: trio.Event = ended) -> None:
+            async with aclosing(end):
+                await end.aclose()
+            assert [message async for message in end] == []
+            assert await end.receive() is None
+            ended.set()
+
+        nursery.start_soon(read)
+        with trio.fail_after(1):
+            await ended.wait()
+    await desk.call.send(KB)  # the call lives on
+    desk.leave.set()
+    assert (await client.wait_status()).status_code.name == "OK"
+
+
+async def test_a_reader_that_waits_is_woken_by_the_closing(desk: Desk, nursery: trio.Nursery) -> None:
+    client = await desk.client()
+    for end in (desk.call, client):
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_read_nothing, end)
+            await wait_all_tasks_blocked()
+            await end.aclose()
+
+
+async def _read_nothing(end: Any) -> None:
+    assert await end.receive() is None
+
+
+ENDS = ["reset", "connection lost", "connection cancelled"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("waits", ["receive", "iterate", "send", "wait_sent", "flush_source"])
+async def test_a_shielded_wait_ends_with_its_stream(end: str, waits: str, autojump_clock: MockClock) -> None:
+    lasted: list[float] = []
+    errors: list[Exception] = []
+
+    async def clean_up(call: Any) -> None:
+        try:
+            if waits == "receive":
+                await call.receive()
+            elif waits == "iterate":
+                assert [message async for message in call] == []
+            elif waits == "flush_source":
+                call.set_source(lambda: KB.SerializeToString())
+                await call.flush_source()
+            else:
+                await call.send(value(bytes(2 * WINDOW)))
+                await (call.wait_sent() if waits == "wait_sent" else call.send(KB))
+        except trio.ClosedResourceError as error:
+            errors.append(error)
+
+    async def handler(call: Any) -> None:
+        start = trio.current_time()
+        with trio.move_on_after(60, shield=True):
+            await clean_up(call)
+            lasted.append(trio.current_time() - start)
+
+    server = bidi(handler)
+    async with trio.open_nursery() as nursery:
+        client = await RawClient(nursery, server, Limits()).shake_hands()
+        stream = client.open()
+        await client.send()
+        await wait_all_tasks_blocked()
+        if end == "reset":
+            client.wire.reset(stream, ErrorCode.CANCEL)
+            await client.send()
+        elif end == "connection lost":
+            await client.stream.aclose()
+        else:
+            nursery.cancel_scope.cancel()
+        with trio.move_on_after(1, shield=True):
+            await wait_all_tasks_blocked(0.01)
+        assert lasted == [pytest.approx(0, abs=0.1)]
+        assert len(errors) == (waits in ("receive", "iterate", "send"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_can_be_cancelled_is_cancelled_and_does_not_see_an_error(nursery: trio.Nursery) -> None:
+    seen: list[type[BaseException]] = []
+
+    async def handler(call: Any) -> None:
+        try:
+            await call.receive()
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    server = bidi(handler)
+    for end in ("reset", "lost"):
+        client = await RawClient(nursery, server).shake_hands()
+        stream = client.open()
+        await client.send()
+        await wait_all_tasks_blocked()
+        if end == "reset":
+            client.wire.reset(stream, ErrorCode.CANCEL)
+            await client.send()
+        else:
+            await client.stream.aclose()
+        await wait_all_tasks_blocked()
+    assert seen == [trio.Cancelled, trio.Cancelled]

@@ -244,3 +244,29 @@ async def test_who_comes_during_a_shutdown_is_sent_away(nursery: trio.Nursery) -
     ours, theirs = trio.testing.memory_stream_pair()
     await server.serve_stream(theirs)
     assert await ours.receive_some() == b""
+
+
+async def test_a_server_that_is_shut_down_does_not_serve() -> None:
+    server = echo_server(host="127.0.0.1")
+    await server.shutdown(0)
+    with trio.fail_after(1):
+        await server.serve_async()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_async)
+
+
+async def test_a_shutdown_while_services_are_set_up() -> None:
+    setting_up = trio.Event()
+
+    async def set_up() -> Service:
+        setting_up.set()
+        await wait_all_tasks_blocked()
+        return service_of(HANDLERS)
+
+    server = Server(0, host="127.0.0.1")
+    server.add_service(setup_fn=set_up, name=NAME)
+    with trio.fail_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.serve_async)
+            await setting_up.wait()
+            await server.shutdown(0)

@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.rpc.desk import KB, WINDOW, Desk, Giver, Taker, letters, settle, socket_client, until
-from tests.rpc.echo import bidi, value
+from tests.rpc.echo import bidi, connect, open_call, value
 from tests.rpc.peers import RawClient
 
 # ---------------------------------------------------------------- sinks
@@ -283,3 +283,31 @@ async def test_room_made_by_a_source_is_offered_to_a_sink_that_holds(desk: Desk)
     await wait_all_tasks_blocked()
     desk.call.set_sink(sink)
     assert [(await client.receive()).value for _ in range(7)] == [b"a", b"b", b"c", b"d", b"e", b"f", b"g"]
+
+
+async def test_after_the_handler_has_returned_neither_sink_nor_source_is_called(nursery: trio.Nursery) -> None:
+    sink, calls, leaving = Taker(), [], trio.Event()
+    giver = Giver(*[bytes(WINDOW // 3)] * 9)
+
+    async def handler(call: Any) -> None:
+        calls.append(call)
+        call.set_sink(sink)
+        call.set_source(giver)
+        call.wake_source()
+        await wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await call.send(KB)  # is pending
+        leaving.set()
+
+    async with connect(nursery, bidi(handler)) as channel, open_call(channel) as call:
+        await leaving.wait()
+        await wait_all_tasks_blocked()
+        pulled = 9 - len(giver.queue)
+        assert 0 < pulled < 9
+        assert calls[0].statistics()["pending_bytes"] > 0  # the handler has returned, its call goes on
+        await call.send(KB)
+        calls[0].wake_source()
+        assert [len(message.value) async for message in call] == [WINDOW // 3] * pulled + [len(KB.value)]
+        assert len(giver.queue) == 9 - pulled
+        assert sink.taken == []

@@ -38,6 +38,8 @@ ABORTED = purerpc.AbortedError("a")
         (ExceptionGroup("", [ABORTED, ValueError()]), None),
         (ExceptionGroup("", [ABORTED, ExceptionGroup("", [ValueError()])]), None),
         (BaseExceptionGroup("", [KeyboardInterrupt()]), None),
+        (purerpc.RpcFailedError("text"), None),
+        (ExceptionGroup("", [purerpc.RpcFailedError("text"), ABORTED]), None),
     ],
 )
 def test_what_a_handler_means_by_raising(error: BaseException, name: str | None) -> None:

@@ -14,7 +14,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ride_trio.rpc import Channel, Server
-from tests.rpc.echo import HANDLERS, NAME, bidi, connect, echo_server, signature, value
+from tests.rpc.echo import HANDLERS, NAME, bidi, connect, echo_server, service_of, signature, value
 
 
 def stub(channel: Channel, method: str, cardinality: purerpc.Cardinality | None = None) -> Any:
@@ -125,3 +125,21 @@ async def test_a_stream_may_be_dropped_when_trio_is_gone() -> None:
     await trio.to_thread.run_sync(trio.run, main)
     streams.clear()
     gc.collect()
+
+
+async def test_a_proxy_hands_its_calls_on_to_stubs(nursery: trio.Nursery, channel: Channel) -> None:
+    """What a handler iterates is closed by the stub that it is passed to, as a generator would be."""
+
+    async def echo(messages: Any) -> AsyncIterator[BytesValue]:
+        async for reply in stub(channel, "echo")(messages):
+            yield reply
+
+    async def join(messages: Any) -> BytesValue:
+        reply: BytesValue = await stub(channel, "join")(messages)
+        return reply
+
+    front = Server(0)
+    front.add_service(service_of({"echo": (HANDLERS["echo"][0], echo), "join": (HANDLERS["join"][0], join)}))
+    async with connect(nursery, front) as proxy:
+        assert [message.value async for message in stub(proxy, "echo")(messages(b"x", b"y"))] == [b"x", b"y"]
+        assert await stub(proxy, "join")(messages(b"x", b"y")) == value(b"xy")

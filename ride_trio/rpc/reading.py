@@ -1,0 +1,197 @@
+"""The reading side of a call, the same on server and client: `receive()` for a task, or a sink. See `messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import purerpc
+import trio
+from google.protobuf.message import DecodeError
+
+from ride_trio.metrics import Count
+from ride_trio.rpc.link import Link
+from ride_trio.rpc.status import error_for
+from ride_trio.rpc.wakeup import Wakeup
+from ride_trio.wire.frames import PREFIX_BYTES
+from ride_trio.wire.states import State
+from ride_trio.wire.stream import Stream
+
+In = TypeVar("In")
+
+
+class MessageReader(Generic[In]):
+    """What comes in. `fail(error)` is how a subclass learns that a sink, a source or the wire went wrong."""
+
+    __slots__ = (
+        "_arrival",
+        "_batch",
+        "_holding",
+        "_in_type",
+        "_link",
+        "_offering",
+        "_parse",
+        "_received",
+        "_sink",
+        "_told_end",
+        "_unread",
+        "stream",
+    )
+
+    def __init__(self, link: Link, stream: Stream, in_type: type[In], received: Count) -> None:
+        self._link = link
+        self.stream = stream
+        stream.owner = self
+        self._in_type = in_type
+        self._parse: Callable[[bytes], In] = in_type.FromString  # type: ignore[attr-defined]
+        self._received = received
+        self._batch: list[bytes] = []
+        self._arrival: Wakeup | None = None
+        self._sink: Callable[[In | None], bool] | None = None
+        self._holding = False
+        self._offering = False
+        self._told_end = False
+        self._unread = False
+
+    def fail(self, error: Exception) -> None:
+        """End the call with this error."""
+        raise NotImplementedError
+
+    def __aiter__(self) -> MessageReader[In]:
+        return self
+
+    async def __anext__(self) -> In:
+        if not self._batch and not await self._next_batch():
+            raise StopAsyncIteration
+        return self.decode(self._batch.pop())
+
+    async def receive(self) -> In | None:
+        """The next message, or None after the last.
+
+        Raises:
+            RpcFailedError: The message cannot be decoded, or (client) the call ended with another status than OK.
+            trio.ClosedResourceError: (Server) the stream was reset or the connection is lost.
+        """
+        if not self._batch and not await self._next_batch():
+            return None
+        return self.decode(self._batch.pop())
+
+    async def _next_batch(self) -> bool:
+        """Wait for messages and take them all; False at the end of the stream, and after `aclose()`."""
+        stream = self.stream
+        while self._unread or not stream.inbox:
+            if self._unread or self.at_end():
+                return False
+            if stream.state is State.CLOSED:
+                await self._closed_while_receiving()
+            if self._arrival is None:
+                self._arrival = Wakeup()
+            await self._arrival.wait()
+        self._credit(stream.takeable)
+        batch = stream.take()
+        self._received.n += len(batch)
+        batch.reverse()
+        self._batch = batch
+        return True
+
+    async def _closed_while_receiving(self) -> None:
+        """Reset, or the connection is lost: let a pending cancellation through, else say so."""
+        await trio.lowlevel.checkpoint()
+        raise trio.ClosedResourceError("the call is over: nothing more will arrive")
+
+    async def aclose(self) -> None:
+        """Read no more: iteration ends. The call itself lives on; its peer may send until its window is used up.
+
+        This is what makes a call as good as an async generator where one is expected, as by purerpc's stubs.
+        """
+        self._unread = True
+        self._batch.clear()
+        if self._arrival is not None:
+            self._arrival.set()
+
+    def at_end(self) -> bool:
+        """With an empty inbox: whether nothing more will come. Raises what the call failed with."""
+        if self.stream.failure is not None:
+            raise error_for(*self.stream.failure)
+        return self.stream.remote_ended
+
+    def decode(self, data: bytes) -> In:
+        try:
+            return self._parse(data)
+        except DecodeError:
+            raise self._undecodable(data) from None
+
+    def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
+        name = self._in_type.DESCRIPTOR.full_name  # type: ignore[attr-defined]
+        return purerpc.InvalidArgumentError(f"a message of {len(data)} bytes is not a valid {name}")
+
+    def _credit(self, size: int) -> None:
+        link = self._link
+        link.wire.credit(self.stream, size)
+        if link.outbound.output and not link.dirty:
+            link.mark()
+
+    def set_sink(self, sink: Callable[[In | None], bool]) -> None:
+        """Hand every message to a plain function, from what has arrived already onwards; None is the peer's end.
+
+        Args:
+            sink: Returns True if it has taken the message, False to have it (and all after it) held. What it
+                raises ends the call.
+        """
+        self._sink = sink
+        self.on_ready()
+
+    def resume(self) -> None:
+        """Offer what was held once more. Not from inside the sink."""
+        self._holding = False
+        self.on_ready()
+
+    def on_ready(self) -> None:
+        """Called by the link, in the read pass."""
+        if self._sink is None:
+            if self._arrival is not None:
+                self._arrival.set()
+        elif not self._holding and not self._offering:
+            self._offering = True
+            try:
+                self._offer(self._sink)
+            except Exception as error:
+                self.fail(error)
+                self._sink = None
+            finally:
+                self._offering = False
+
+    def _offer(self, sink: Callable[[In | None], bool]) -> None:
+        if not self._offer_batch(sink):
+            return
+        inbox, taken = self.stream.inbox, 0
+        try:
+            for data in inbox:
+                if not sink(self.decode(data)):
+                    self._holding = True
+                    break
+                taken += 1
+        finally:
+            self._received.n += taken
+            self._credit_taken(inbox, taken)
+        if not inbox and self.at_end() and not self._told_end:
+            self._told_end = True
+            sink(None)
+
+    def _offer_batch(self, sink: Callable[[In | None], bool]) -> bool:
+        """First what was taken for `receive()` and is left of it: counted and credited already, last one first."""
+        batch = self._batch
+        while batch:
+            if not sink(self.decode(batch[-1])):
+                self._holding = True
+                return False
+            batch.pop()
+        return True
+
+    def _credit_taken(self, inbox: list[bytes], taken: int) -> None:
+        if taken == len(inbox):
+            self._credit(self.stream.takeable)
+            inbox.clear()
+        elif taken:
+            self._credit(sum(map(len, inbox[:taken])) + taken * PREFIX_BYTES)
+            del inbox[:taken]

@@ -1,0 +1,84 @@
+"""What a handler may return, for a single response and for a stream of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from google.protobuf.wrappers_pb2 import BytesValue
+from purerpc import Cardinality
+
+from ride_trio.rpc.call import HANDLER_FAILED
+from tests.rpc.desk import KB
+from tests.rpc.echo import (
+    ask,
+    connect,
+    join,
+    server_of,
+    status_of,
+)
+
+FAILED = ("UNKNOWN", HANDLER_FAILED.status_message)
+
+
+async def _nothing(call: Any, request: Any = None) -> None:
+    return None
+
+
+async def _returns(call: Any) -> BytesValue:
+    return KB
+
+
+async def _yields(message: Any) -> AsyncIterator[BytesValue]:
+    yield KB
+
+
+async def _sends(message: Any, request: Any) -> None:
+    await request.send(KB)
+
+
+async def _starts_only(message: Any, request: Any) -> None:
+    await request.start()
+
+
+@pytest.mark.parametrize(
+    ("cardinality", "handler", "complaint"),
+    [
+        (Cardinality.UNARY_UNARY, _nothing, "without having sent one"),
+        (Cardinality.STREAM_UNARY, _nothing, "without having sent one"),
+        (Cardinality.UNARY_UNARY, _starts_only, "without having sent one"),
+        (Cardinality.UNARY_STREAM, _returns, "streaming answers"),
+        (Cardinality.STREAM_STREAM, _returns, "streaming answers"),
+        (Cardinality.UNARY_UNARY, _yields, "single response"),
+        (Cardinality.STREAM_UNARY, _yields, "single response"),
+    ],
+)
+async def test_an_answer_of_the_wrong_kind_is_an_error_of_the_service(
+    nursery: trio.Nursery, cardinality: Cardinality, handler: Any, complaint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect(nursery, server_of("Bad", cardinality, handler)) as channel:
+        assert await status_of(channel, "Bad", b"x") == FAILED
+    assert "TypeError" in caplog.text
+    assert complaint in caplog.text
+
+
+async def _sends_the_join(call: Any) -> None:
+    await call.send(await join(call))
+
+
+@pytest.mark.parametrize(
+    ("cardinality", "handler", "answers"),
+    [
+        (Cardinality.UNARY_UNARY, _sends, [KB.value]),
+        (Cardinality.STREAM_UNARY, _sends_the_join, [b"x"]),
+        (Cardinality.UNARY_STREAM, _nothing, []),
+        (Cardinality.STREAM_STREAM, _nothing, []),
+    ],
+)
+async def test_a_coroutine_may_send_its_answers_and_return_nothing(
+    nursery: trio.Nursery, cardinality: Cardinality, handler: Any, answers: list[bytes]
+) -> None:
+    async with connect(nursery, server_of("Good", cardinality, handler)) as channel:
+        assert await ask(channel, "Good", b"x") == answers
