@@ -103,7 +103,9 @@ class Settings:
     """The effective settings. Built directly, it is not checked; `load_settings` checks."""
 
     grpc_listen_addr: Address = _setting(":7443", _ADDRESS, "where gRPC clients connect")
-    http_listen_addr: Address = _setting(":8080", _ADDRESS, "reserved for browsers and WebSocket clients: nothing listens there yet")
+    http_listen_addr: Address = _setting(
+        ":8080", _ADDRESS, "reserved for browsers and WebSocket clients: nothing listens there yet"
+    )
     metrics_listen_addr: Address = _setting(":9090", _ADDRESS, "where Prometheus reads /metrics")
     max_sessions: int = _setting("1200000", _count(10_000_000), "live sessions; a ceiling, the next one is refused")
     outbound_buffer: int = _setting("256", _count(65_536), "messages waiting for one session before some are dropped")
