@@ -13,7 +13,8 @@ class Limits:
 
     Args:
         max_concurrent_streams: Calls a peer may have open at once on a connection; more are REFUSED_STREAM.
-        stream_window: What a peer may send on a stream before its handler reads: the bound on a call's inbox.
+        stream_window: What a peer may send on a stream before its handler reads. A call holds two at the most: what
+            its handler has taken and not worked off, and what has arrived meanwhile.
         connection_window: The same over all streams. Given back on receipt, so that a stream that is not read
             holds up no other; it bounds what is in flight, 1 MiB being 100 Mbit/s at 80 ms.
         max_message: Largest message either way is RESOURCE_EXHAUSTED past it. gRPC's usual default is 4 MiB; log

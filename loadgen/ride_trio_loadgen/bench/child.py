@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import Final
 
-# A server that has not said its port by then is broken.
+# A server that has not said its port by then is broken: it is killed, and that is an error.
 START_TIMEOUT_S: Final = 30.0
 
 
@@ -35,12 +36,16 @@ def child(module: str, *arguments: str) -> Iterator[Child]:
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    too_late = Timer(START_TIMEOUT_S, process.kill)
+    too_late.start()
     try:
         assert process.stdout is not None
         first = process.stdout.readline().strip()
+        too_late.cancel()
         if not first.isdigit():
             raise RuntimeError(f"{module} {' '.join(arguments)} did not start: it said {first!r}")
         yield Child(process, int(first))
     finally:
+        too_late.cancel()
         process.kill()
         process.wait()
