@@ -32,7 +32,7 @@ from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.headers import RequestHead, response_block, trailers_block
 from ride_trio.wire.metadata import Metadata, MetadataLike
 from ride_trio.wire.states import State
-from ride_trio.wire.stream import Stream
+from ride_trio.wire.stream import ENCODINGS, Stream
 
 if TYPE_CHECKING:
     from ride_trio.rpc.server_link import ServerLink
@@ -52,21 +52,40 @@ class Call(MessageStream[In, Out]):
     Attributes:
         metadata: The request's metadata, in order; values of `-bin` names are bytes.
         peer: The client's address.
+        peer_identity: Who the client's certificate says it is; None without one.
+        subject: Who the call has been authenticated as (see `auth`); None if nobody has looked.
         deadline: trio's clock, s; inf without grpc-timeout.
     """
 
-    __slots__ = ("_error", "_headers_sent", "_method", "deadline", "head", "peer", "scope", "trailing_metadata")
+    __slots__ = (
+        "_around",
+        "_compression",
+        "_error",
+        "_headers_sent",
+        "_method",
+        "deadline",
+        "head",
+        "peer",
+        "peer_identity",
+        "scope",
+        "subject",
+        "trailing_metadata",
+    )
 
     def __init__(self, link: ServerLink, stream: Stream, head: RequestHead, method: Method) -> None:
         super().__init__(link, stream, method.request_type, method.received, method.sent)
         self.head = head
         self.peer = link.peer
+        self.peer_identity = getattr(link.transport, "identity", None)
+        self.subject: str | None = None
         self.deadline = float("inf") if head.timeout_s is None else trio.current_time() + head.timeout_s
         self.scope = trio.CancelScope(deadline=self.deadline)
         self.trailing_metadata: MetadataLike = ()
         self._method = method
+        self._around = link.around
         self._error: Exception | None = None
         self._headers_sent = False
+        self._compression = "identity"
 
     def __repr__(self) -> str:
         return f"<Call {self.head.path} from {self.peer}, stream {self.stream.id}>"
@@ -131,6 +150,23 @@ class Call(MessageStream[In, Out]):
 
     # ------------------------------------------------------------------ sending
 
+    @property
+    def compression(self) -> str:
+        """The encoding of the answers: "identity", or "gzip" once that is set and if the client accepts it.
+
+        Raises:
+            LocalError: (When set) the response's headers are sent already, or there is no such encoding.
+        """
+        return self._compression
+
+    @compression.setter
+    def compression(self, encoding: str) -> None:
+        if self._headers_sent or encoding not in ENCODINGS:
+            raise LocalError(f"compression {encoding!r}: one of {', '.join(ENCODINGS)}, before anything is sent")
+        accepted = {name.strip() for name in self.message_accept_encoding}
+        self._compression = encoding if encoding in accepted else "identity"
+        self._compresses = self._compression != "identity"
+
     async def start(self, metadata: MetadataLike = ()) -> None:
         """Send the response's headers now; otherwise they go out with the first message.
 
@@ -147,7 +183,7 @@ class Call(MessageStream[In, Out]):
         self._started = True
 
     def _send_headers(self, metadata: MetadataLike = ()) -> None:
-        block = response_block(metadata)
+        block = response_block(metadata, self._compression)
         self._headers_sent = True
         if self.stream.state is not State.CLOSED:
             self._link.outbound.send_headers(self.stream, block)
@@ -176,9 +212,10 @@ class Call(MessageStream[In, Out]):
             # Inside the try: only the scope takes Cancelled out of a group in which there are errors beside it.
             with self.scope:
                 try:
-                    await self._handle()
+                    await (self._handle() if self._around is None else self._around(self, self._handle))
                 finally:
                     self.detach()
+                    self.release()
                 await self.wait_sent()
         except Exception as error:
             raised = error
@@ -245,7 +282,7 @@ class Call(MessageStream[In, Out]):
         block = self._trailers(status)
         if not self._headers_sent:
             block = response_block() + block
-        stream.pending = None  # only a call that is cut short has any
+        link.outbound.drop_pending(stream)  # only a call that is cut short has any
         link.outbound.end(stream, block)
         if stream.remote_ended:
             link.wire.forget_if_closed(stream)

@@ -31,10 +31,16 @@ class Flushable(Protocol):
 
 
 class Flusher(trio.abc.Instrument):
-    """The instrument of one `trio.run`, installed at its first connection."""
+    """The instrument of one `trio.run`, installed at its first connection.
+
+    Attributes:
+        busy: Connections that have not finished with their input in this pass.
+        were_busy: In the one before.
+    """
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
+        self.busy = self.were_busy = 0
         self._dirty: list[Flushable] = []
 
     def mark(self, item: Flushable) -> None:
@@ -42,6 +48,7 @@ class Flusher(trio.abc.Instrument):
         self._dirty.append(item)
 
     def before_io_wait(self, timeout: float) -> None:
+        self.were_busy, self.busy = self.busy, 0
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, []

@@ -1,4 +1,4 @@
-"""Keepalive: a peer that has gone without a word is found out.
+"""Keepalive, and the other times of a connection.
 
 A phone that loses its network sends neither FIN nor RST. When nothing has been read for `time_s`, a PING goes out; when
 nothing has been read `timeout_s` later either, the connection is given up and its calls are cancelled.
@@ -7,7 +7,9 @@ Source: https://github.com/grpc/grpc/blob/master/doc/keepalive.md
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from random import uniform
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -16,28 +18,106 @@ from ride_trio.wire.frames import ping_frame
 
 if TYPE_CHECKING:
     from ride_trio.rpc.link import Link
+    from ride_trio.rpc.server_link import ServerLink
 
 _PING: Final = ping_frame(b"keepaliv")
+# Two may come too early, by chance or a clock.
+_STRIKES_BORNE: Final = 2
+# Part of `max_age_s`: connections that began together do not end together.
+_AGE_JITTER: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """Args: seconds of quiet before a ping, and seconds that the peer has to answer."""
+    """Times of a connection, s; inf switches one off.
+
+    Args:
+        time_s: Quiet before a ping goes out.
+        timeout_s: What the peer has to answer it.
+        min_ping_interval_s: A server allows a client's pings so often, on top of those that go with messages; who pings
+            more often a third time hears ENHANCE_YOUR_CALM `too_many_pings`.
+        max_idle_s: A server sends a client away that has had no call for so long.
+        max_age_s: A server sends a client away after so long, give or take a tenth, so that a load balancer can spread
+            connections anew. Off until sessions can resume elsewhere.
+        max_age_grace_s: What its calls then have to finish.
+        handshake_timeout_s: What a client has to shake hands (TLS, preface, SETTINGS), and to finish a header block
+            that it has begun.
+    """
 
     time_s: float = 30.0
     timeout_s: float = 10.0
+    min_ping_interval_s: float = 15.0
+    max_idle_s: float = 900.0
+    max_age_s: float = float("inf")
+    max_age_grace_s: float = 300.0
+    handshake_timeout_s: float = 10.0
+
+
+class PingStrikes:
+    """Counts a client's pings that are too many (gRPC's "ping strikes").
+
+    Pings that go with our messages are how clients measure a connection's bandwidth; those in between are keepalive,
+    and may come every `min_interval_s`.
+    """
+
+    __slots__ = ("_last_s", "_min_interval_s", "_said", "_strikes")
+
+    def __init__(self, min_interval_s: float) -> None:
+        self._min_interval_s = min_interval_s
+        self._last_s = -math.inf
+        self._said = 0
+        self._strikes = 0
+
+    def one_too_many(self, now_s: float, said: int) -> bool:
+        """Count a ping.
+
+        Args:
+            now_s: When it came.
+            said: Bytes that we have sent so far beside answers to control frames.
+        """
+        if said != self._said:
+            self._said, self._strikes = said, 0
+        elif now_s - self._last_s < self._min_interval_s:
+            self._strikes += 1
+        self._last_s = now_s
+        return self._strikes > _STRIKES_BORNE
 
 
 async def keep_alive(link: Link, keepalive: Keepalive) -> None:
     """Watch a connection until it ends or its peer does not answer."""
+    heard_s = trio.current_time()
     while True:
         reads = link.reads
-        await trio.sleep(keepalive.time_s)
-        if link.reads != reads:
-            continue
-        link.outbound.control(_PING)
-        link.mark()
-        await trio.sleep(keepalive.timeout_s)
+        await trio.sleep_until(heard_s + keepalive.time_s)
         if link.reads == reads:
-            link.broken(TimeoutError(f"no answer to a keepalive ping for {keepalive.timeout_s:g} s"))
-            return
+            await _ping(link, keepalive)
+        heard_s = trio.current_time()
+
+
+async def _ping(link: Link, keepalive: Keepalive) -> None:
+    reads = link.reads
+    link.outbound.control(_PING)
+    link.mark()
+    await trio.sleep(keepalive.timeout_s)
+    if link.reads == reads:
+        link.gone(f"no answer to a keepalive ping for {keepalive.timeout_s:g} s")
+
+
+async def look_after(link: ServerLink, keepalive: Keepalive) -> None:
+    """Ping a quiet client, and send one away that has had no call for `max_idle_s` or is older than `max_age_s`.
+
+    One task for all of it: a server has as many of these as clients.
+    """
+    now_s = heard_s = trio.current_time()
+    too_old_s = now_s + keepalive.max_age_s * uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
+    while now_s < too_old_s and now_s < link.idle_since_s + keepalive.max_idle_s:
+        reads = link.reads
+        # While there are calls the client is not idle: that may begin as soon as we sleep.
+        idle_s = now_s if link.idle_since_s == math.inf else link.idle_since_s
+        await trio.sleep_until(min(heard_s + keepalive.time_s, too_old_s, idle_s + keepalive.max_idle_s))
+        if link.reads == reads and trio.current_time() >= heard_s + keepalive.time_s:
+            await _ping(link, keepalive)
+        now_s = trio.current_time()
+        if link.reads != reads:
+            heard_s = now_s
+    await link.retire("max_age" if now_s >= too_old_s else "max_idle", keepalive.max_age_grace_s)

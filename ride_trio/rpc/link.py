@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -26,6 +26,11 @@ from ride_trio.wire.events import ConnectionEnded, Event
 from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
+
+# How often a peer that has left something half done is looked at again, s.
+TICK_S: Final = 10.0
+# Connections that have much to read share a pass, but a pass of fewer frames than this would be mostly overhead.
+SMALLEST_SHARE_FRAMES: Final = 32
 
 
 class StreamUser(Protocol):
@@ -65,6 +70,10 @@ class Link(ABC):
         self._flusher = current_flusher()
         self._woken_senders: list[StreamUser] = []
         self._broken: Exception | None = None
+        self.tick_s = TICK_S
+        self._tick_at = 0.0
+        self._watched_read = -2  # the number of the last read that was watched
+        self.outbound.lent = self.mark
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.peer}, {len(self.wire.streams)} streams>"
@@ -141,6 +150,11 @@ class Link(ABC):
         self._broken = self._broken or error
         self.close()
 
+    def gone(self, why: str) -> None:
+        """The peer does not answer any more: end the connection."""
+        log.info("connection of %s is given up: %s", self.peer, why)
+        self.broken(TimeoutError(why))
+
     def close(self) -> None:
         """End the connection without another word."""
         if self.nursery is not None:
@@ -182,6 +196,7 @@ class Link(ABC):
                     await self._read_loop()
                 finally:
                     self.nursery.cancel_scope.cancel()  # before `lost`: who can be cancelled is to be Cancelled
+                    self.wire.release()
                     self.lost()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as group:
             self._broken = self._broken or group
@@ -205,26 +220,52 @@ class Link(ABC):
         """The connection is over: nothing more will arrive on any stream."""
 
     async def _read_loop(self) -> None:
-        wire = self.wire
-        while data := await self.transport.read():
+        wire, transport, patience = self.wire, self.transport, self.wire.patience
+        while data := await (self._read_watched() if wire.unsettled else transport.read()):
             self._bytes_in.n += len(data)
             self.reads += 1
             wire.feed(data)
-            while wire.process():
+            if patience.strained:
+                patience.refill(trio.current_time(), self.outbound.said)
+            while wire.process(self._share()):
                 self._dispatch()
+                self._flusher.busy += 1
                 await trio.lowlevel.checkpoint()
             self._dispatch()
             if wire.fault is not None:
-                await self._say_goodbye()
-                return
+                break
             if self.outbound.size > wire.limits.max_control_backlog:
                 # A peer that asks and does not read the answers: it may ask on when it has read.
                 await self.drained()
+        if wire.fault is not None:
+            await self._say_goodbye()
+
+    def _share(self) -> int:
+        """Frames to work through in a pass: fewer if other connections have as much to read."""
+        frames = self.wire.limits.pass_frames
+        busy = self._flusher.were_busy
+        return frames if busy <= 1 else max(SMALLEST_SHARE_FRAMES, frames // busy)
+
+    async def _read_watched(self) -> bytes:
+        """Read, and have what the peer has left half done looked at every `tick_s`; empty if that was its end."""
+        wire = self.wire
+        if self._watched_read != self.reads - 1:  # the last read was an ordinary one: time begins now
+            wire.tick(begin=True)
+            self._tick_at = trio.current_time() + self.tick_s
+        self._watched_read = self.reads
+        while wire.fault is None:
+            with trio.move_on_at(self._tick_at):
+                if trio.current_time() < self._tick_at:
+                    return await self.transport.read()
+            self._tick_at += self.tick_s
+            wire.tick()
+            self._dispatch()
+        return b""
 
     def _dispatch(self) -> None:
         """Hand on what a pass over the input has brought."""
         wire = self.wire
-        if wire.events:
+        while wire.events:
             events, wire.events = wire.events, []
             for event in events:
                 self.on_event(event)

@@ -30,6 +30,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from ride_trio.metrics import Count
+from ride_trio.rpc.compression import deflate
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.reading import In, MessageReader
 from ride_trio.wire.states import State
@@ -41,13 +42,14 @@ Out = TypeVar("Out")
 class MessageStream(MessageReader[In], Generic[In, Out]):
     """See the module's text."""
 
-    __slots__ = ("_lot", "_sent", "_source", "_source_empty", "_source_woken", "_started", "_turn")
+    __slots__ = ("_compresses", "_lot", "_sent", "_source", "_source_empty", "_source_woken", "_started", "_turn")
 
     def __init__(self, link: Link, stream: Stream, in_type: type[In], received: Count, sent: Count) -> None:
         super().__init__(link, stream, in_type, received)
         self._sent = sent
         self._lot: trio.lowlevel.ParkingLot | None = None
         self._started = False
+        self._compresses = False  # our headers have named, or will name, an encoding
         self._turn: trio.StrictFIFOLock | None = None  # made when somebody has to wait before it may queue
         self._source: Callable[[], bytes] | None = None
         self._source_woken = False
@@ -65,8 +67,12 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
 
     # ------------------------------------------------------------------ sending
 
-    async def send(self, message: Out) -> None:
+    async def send(self, message: Out, *, compress: bool = True) -> None:
         """Send a message; waits while the peer's window or the connection's buffer is full.
+
+        Args:
+            message: It.
+            compress: False leaves it as it is in a call that compresses. Sources and `send_nowait` never compress.
 
         A `send` that is cancelled may have sent its message all the same: it waits before it queues the message for as
         long as an earlier one is pending, and after it until its own is out.
@@ -74,20 +80,30 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         Raises:
             trio.ClosedResourceError: As `send_encoded`.
         """
-        await self.send_encoded(message.SerializeToString())  # type: ignore[attr-defined]
+        data = message.SerializeToString()  # type: ignore[attr-defined]
+        if self._compresses and compress:
+            await self.send_encoded(await deflate(data), compressed=1)
+        else:
+            await self.send_encoded(data)
 
-    async def send_encoded(self, data: bytes) -> None:
-        """Send an already serialized message. Tasks that have to wait for each other send in the order they came.
+    async def send_encoded(self, data: bytes, compressed: int = 0) -> None:
+        """Send an already serialized message, maybe the same bytes on many calls.
+
+        Tasks that have to wait for each other send in the order they came.
+
+        Args:
+            data: The message.
+            compressed: 1 if `data` is compressed with the call's encoding.
 
         Raises:
             trio.ClosedResourceError: The call is over (a server's handler is then being cancelled).
         """
         if self.stream.pending or self._turn is not None:
-            await self._queue_in_turn(data)
+            await self._queue_in_turn(data, compressed)
         else:
             if self._sending_is_over():
                 await self.closed_while_sending()
-            if self._queue(data):
+            if self._queue(data, compressed):
                 return
         # A real checkpoint even if the flush frees the way: else who sends in a loop would hold all others up.
         self._link.flush()
@@ -96,20 +112,20 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         else:
             await trio.lowlevel.checkpoint()
 
-    def _queue(self, data: bytes) -> bool:
+    def _queue(self, data: bytes, compressed: int = 0) -> bool:
         """Queue a message; False if not all of it is on its way now."""
         link = self._link
         if not self._started:
             self._start()
         self._sent.n += 1
-        if not link.outbound.send_message(self.stream, data):
+        if not link.outbound.send_message(self.stream, data, compressed):
             link.stalls.n += 1
             return False
         if not link.dirty:
             link.mark()
         return True
 
-    async def _queue_in_turn(self, data: bytes) -> None:
+    async def _queue_in_turn(self, data: bytes, compressed: int) -> None:
         """Wait until nothing of this call is pending, one sender after the other, then queue."""
         if self._turn is None:
             self._turn = trio.StrictFIFOLock()
@@ -117,7 +133,7 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
             await self.wait_sent()
             if self._sending_is_over():
                 await self.closed_while_sending()
-            self._queue(data)
+            self._queue(data, compressed)
             if not self._turn.statistics().tasks_waiting:
                 self._turn = None
 

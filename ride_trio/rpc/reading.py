@@ -1,4 +1,8 @@
-"""The reading side of a call, the same on server and client: `receive()` for a task, or a sink. See `messages`."""
+"""The reading side of a call, the same on server and client: `receive()` for a task, or a sink. See `messages`.
+
+A task takes all that has arrived at once; the peer gets its window back for it when the task has come to the last of
+these messages. So what a call holds is its window, and a message.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ import trio
 from google.protobuf.message import DecodeError
 
 from ride_trio.metrics import Count
+from ride_trio.rpc.compression import SLICE_BYTES, current_inflation, inflate_small
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.status import error_for
 from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire.frames import PREFIX_BYTES
+from ride_trio.wire.inflow import MESSAGE_OVERHEAD_BYTES
 from ride_trio.wire.states import State
-from ride_trio.wire.stream import Stream
+from ride_trio.wire.stream import Compressed, Stream
 
 In = TypeVar("In")
 
@@ -28,13 +34,17 @@ class MessageReader(Generic[In]):
         "_batch",
         "_holding",
         "_in_type",
+        "_inflated",
         "_link",
         "_offering",
+        "_packed",
         "_parse",
         "_received",
         "_sink",
         "_told_end",
+        "_uncredited",
         "_unread",
+        "received_compressed",
         "stream",
     )
 
@@ -52,6 +62,10 @@ class MessageReader(Generic[In]):
         self._offering = False
         self._told_end = False
         self._unread = False
+        self._uncredited = 0  # bytes of the batch
+        self._packed = False  # messages may be compressed
+        self._inflated = 0  # bytes that have to be given back to the run's `Inflation`
+        self.received_compressed = False
 
     def fail(self, error: Exception) -> None:
         """End the call with this error."""
@@ -63,7 +77,10 @@ class MessageReader(Generic[In]):
     async def __anext__(self) -> In:
         if not self._batch and not await self._next_batch():
             raise StopAsyncIteration
-        return self.decode(self._batch.pop())
+        data = self._batch.pop()
+        if not self._batch:
+            self._give_back()
+        return self.decode(await self._unpack(data) if self._packed else data)
 
     async def receive(self) -> In | None:
         """The next message, or None after the last.
@@ -74,7 +91,10 @@ class MessageReader(Generic[In]):
         """
         if not self._batch and not await self._next_batch():
             return None
-        return self.decode(self._batch.pop())
+        data = self._batch.pop()
+        if not self._batch:
+            self._give_back()
+        return self.decode(await self._unpack(data) if self._packed else data)
 
     async def _next_batch(self) -> bool:
         """Wait for messages and take them all; False at the end of the stream, and after `aclose()`."""
@@ -87,12 +107,41 @@ class MessageReader(Generic[In]):
             if self._arrival is None:
                 self._arrival = Wakeup()
             await self._arrival.wait()
-        self._credit(stream.takeable)
+        self._uncredited = stream.takeable
         batch = stream.take()
         self._received.n += len(batch)
+        stream.overhead = len(batch) * MESSAGE_OVERHEAD_BYTES
+        self._packed = stream.encoding != "identity"
         batch.reverse()
         self._batch = batch
         return True
+
+    def _give_back(self) -> None:
+        """The batch is worked off, but for its last message: its bytes are the peer's to send again."""
+        size, self._uncredited = self._uncredited, 0
+        self.stream.overhead = 0
+        if size:
+            self._credit(size)
+
+    def release(self) -> None:
+        """What the last message was inflated to is not worked on any more."""
+        if self._inflated:
+            current_inflation().done(self._inflated)
+            self._inflated = 0
+
+    async def _unpack(self, data: bytes) -> bytes:
+        """A message of a call whose messages may be compressed; notes whether this one was."""
+        self.release()
+        self.received_compressed = isinstance(data, Compressed)
+        if not self.received_compressed:
+            return data
+        limit = self._link.wire.limits.max_message
+        message = inflate_small(data, limit)
+        if message is None:
+            message = await current_inflation().inflate(data, limit)
+            self._inflated = len(message)
+        self.stream.overhead = max(self.stream.overhead, len(message))
+        return message
 
     async def _closed_while_receiving(self) -> None:
         """Reset, or the connection is lost: let a pending cancellation through, else say so."""
@@ -124,6 +173,16 @@ class MessageReader(Generic[In]):
     def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
         name = self._in_type.DESCRIPTOR.full_name  # type: ignore[attr-defined]
         return purerpc.InvalidArgumentError(f"a message of {len(data)} bytes is not a valid {name}")
+
+    def _decode_packed(self, data: bytes) -> In:
+        """For a sink, which cannot wait: a large message has no turn here."""
+        if not isinstance(data, Compressed):
+            return self.decode(data)
+        message = inflate_small(data, self._link.wire.limits.max_message)
+        if message is None:
+            text = f"this method takes compressed messages of up to {SLICE_BYTES} bytes when decompressed"
+            raise purerpc.ResourceExhaustedError(text)
+        return self.decode(message)
 
     def _credit(self, size: int) -> None:
         link = self._link
@@ -165,9 +224,10 @@ class MessageReader(Generic[In]):
         if not self._offer_batch(sink):
             return
         inbox, taken = self.stream.inbox, 0
+        decode = self.decode if self.stream.encoding == "identity" else self._decode_packed
         try:
             for data in inbox:
-                if not sink(self.decode(data)):
+                if not sink(decode(data)):
                     self._holding = True
                     break
                 taken += 1
@@ -179,13 +239,14 @@ class MessageReader(Generic[In]):
             sink(None)
 
     def _offer_batch(self, sink: Callable[[In | None], bool]) -> bool:
-        """First what was taken for `receive()` and is left of it: counted and credited already, last one first."""
+        """First what was taken for `receive()` and is left of it: counted already, last one first."""
         batch = self._batch
         while batch:
-            if not sink(self.decode(batch[-1])):
+            if not sink(self._decode_packed(batch[-1])):
                 self._holding = True
                 return False
             batch.pop()
+        self._give_back()
         return True
 
     def _credit_taken(self, inbox: list[bytes], taken: int) -> None:

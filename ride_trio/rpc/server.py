@@ -13,10 +13,11 @@ from purerpc import Service
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.keepalive import Keepalive
-from ride_trio.rpc.server_link import ServerLink
+from ride_trio.rpc.server_link import Around, ServerLink
 from ride_trio.rpc.services import Provided, Services
 from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
 from ride_trio.wire import Limits
+from ride_trio.wire.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Server:
         self.metrics = metrics or EngineMetrics()
         self.limits = limits or Limits()
         self.keepalive = keepalive or Keepalive()
+        self._shared = Shared.of(self.limits)
+        self._around: Around | None = None
         self._services = Services(self.metrics)
         self._links: set[ServerLink] = set()
         self._accepting: trio.CancelScope | None = None
@@ -140,7 +143,16 @@ class Server:
 
     async def _serve(self, transport: Transport) -> None:
         services = self._services
-        link = ServerLink(transport, services.methods, services.names, self.metrics, self.limits, self.keepalive)
+        link = ServerLink(
+            transport,
+            services.methods,
+            services.names,
+            self.metrics,
+            self.limits,
+            self.keepalive,
+            self._shared,
+            self._around,
+        )
         self.metrics.accepted.n += 1
         self.metrics.connections.n += 1
         self._links.add(link)
@@ -180,7 +192,7 @@ class Server:
 async def _cancel_calls_after(grace_s: float, links: list[ServerLink]) -> None:
     await trio.sleep(grace_s)
     for link in links:
-        link.cancel_calls()
+        link.cancel_calls("SHUTDOWN: the server is stopping")
 
 
 class _PortStatus(trio.TaskStatus[Any]):

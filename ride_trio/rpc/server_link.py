@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import purerpc
 import trio
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.call import Call
-from ride_trio.rpc.keepalive import Keepalive, keep_alive
+from ride_trio.rpc.keepalive import Keepalive, PingStrikes, look_after
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.method import Method
 from ride_trio.rpc.transport import LINGER_S, Transport
-from ride_trio.wire import ErrorCode, Limits, ServerConnection
-from ride_trio.wire.events import ConnectionEnded, Event, RequestReceived, RequestRefused, StreamReset
+from ride_trio.wire import ConnectionFault, ErrorCode, Limits, ServerConnection
+from ride_trio.wire.events import (
+    ConnectionEnded,
+    Event,
+    PingAcknowledged,
+    PingReceived,
+    RequestReceived,
+    RequestRefused,
+    StreamReset,
+)
+from ride_trio.wire.frames import ping_frame
 from ride_trio.wire.headers import response_block, trailers_block
+from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
 
-_INVALID_ARGUMENT = 3
 _UNIMPLEMENTED = 12
+# The ping behind the first GOAWAY: who answers it has read that, and begins no more calls.
+_LAST_CALL: Final = b"lastcall"
+# A round trip to the farthest client.
+LAST_CALL_TIMEOUT_S: Final = 1.0
+
+# What runs a handler: it gets the call and the handler.
+Around = Callable[[Call[Any, Any], Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 class ServerLink(Link):
@@ -37,7 +54,9 @@ class ServerLink(Link):
         services: Their names, to tell an unknown method from an unknown service.
         metrics: The server's.
         limits: The server's.
-        keepalive: When to ping a quiet client.
+        keepalive: When to ping a quiet client, and when to send one away.
+        shared: What the server's connections share.
+        around: What runs around every handler (see `interceptors`), if there is anything.
     """
 
     def __init__(
@@ -48,8 +67,12 @@ class ServerLink(Link):
         metrics: EngineMetrics,
         limits: Limits,
         keepalive: Keepalive,
+        shared: Shared | None = None,
+        around: Around | None = None,
     ) -> None:
-        super().__init__(ServerConnection(limits), transport, metrics.bytes_in, metrics.bytes_out, metrics.stalls)
+        super().__init__(
+            ServerConnection(limits, shared), transport, metrics.bytes_in, metrics.bytes_out, metrics.stalls
+        )
         self._methods = methods
         self._services = services
         self._metrics = metrics
@@ -61,10 +84,15 @@ class ServerLink(Link):
         self._draining = False
         self._idle = trio.Event()
         self._ended = trio.Event()
+        self._pong = trio.Event()
+        self._strikes = PingStrikes(keepalive.min_ping_interval_s)
+        self.around = around
+        self.tick_s = keepalive.handshake_timeout_s
+        self.idle_since_s = trio.current_time()  # inf while there are calls
 
     def started(self) -> None:
         assert self.nursery is not None
-        self.nursery.start_soon(keep_alive, self, self._keepalive)
+        self.nursery.start_soon(look_after, self, self._keepalive)
 
     @property
     def calls(self) -> int:
@@ -75,19 +103,27 @@ class ServerLink(Link):
         match event:
             case RequestReceived(stream, head):
                 method = self._methods.get(head.path)
-                if len(self._calls) >= self._max_calls:
+                if stream.state is State.CLOSED:
+                    pass  # opened and reset in one breath: nobody needs to hear of it
+                elif len(self._calls) >= self._max_calls:
                     self.wire.reset(stream, ErrorCode.REFUSED_STREAM)
                 elif method is None:
                     self._refuse(stream, _UNIMPLEMENTED, self._unknown(head.path))
                 else:
                     self._start_call(Call(self, stream, head, method))
-            case RequestRefused(stream, reason):
-                self._refuse(stream, _INVALID_ARGUMENT, reason)
+            case RequestRefused(stream, code, reason):
+                self._refuse(stream, code, reason)
             case StreamReset(stream):
                 call = self._calls.get(stream.id)
                 if call is not None:
                     call.scope.cancel()
                     call.on_closed()
+            case PingReceived():
+                if self._strikes.one_too_many(trio.current_time(), self.outbound.said):
+                    # The words are gRPC's: its clients ping more rarely when they hear them.
+                    self.wire.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings"))
+            case PingAcknowledged(payload) if payload == _LAST_CALL:
+                self._pong.set()
             case ConnectionEnded(fault):
                 self._metrics.connection_errors(fault.code.name).n += 1
                 self.log_fault(event)
@@ -96,6 +132,7 @@ class ServerLink(Link):
 
     def _start_call(self, call: Call[Any, Any]) -> None:
         self._calls[call.stream.id] = call
+        self.idle_since_s = math.inf
         assert self.nursery is not None
         self.nursery.start_soon(self._run_call, call, name=call.head.path)
 
@@ -108,8 +145,12 @@ class ServerLink(Link):
         finally:
             del self._calls[call.stream.id]
             call.stream.owner = None  # a circle less for the garbage collector
-            if self._draining and not self._calls:
-                self._idle.set()
+            if self.wire.crowded:
+                self.wire.relax()
+            if not self._calls:
+                self.idle_since_s = trio.current_time()
+                if self._draining:
+                    self._idle.set()
 
     def _unknown(self, path: str) -> str:
         service = path[1:].rpartition("/")[0]
@@ -126,10 +167,19 @@ class ServerLink(Link):
         if not stream.remote_ended:
             self.wire.reset(stream, ErrorCode.NO_ERROR)
 
-    async def drain(self) -> None:
-        """Say GOAWAY, let the calls finish, then close. Returns when the last call is over."""
+    async def drain(self, why: str = "") -> None:
+        """Say GOAWAY, let the calls finish, then close. Returns when the last call is over.
+
+        Calls that are on their way when the client hears it shall not be lost: so first it is told to begin no more,
+        and only when it has had time to hear that, which call was the last (RFC 9113, section 6.8).
+        """
         self._draining = True
-        self.wire.goaway()
+        self.wire.announce_goaway(why)
+        self.outbound.control(ping_frame(_LAST_CALL))
+        self.mark()
+        with trio.move_on_after(LAST_CALL_TIMEOUT_S):
+            await self._pong.wait()
+        self.wire.goaway(message=why)
         self.mark()
         if self._calls:
             await self._idle.wait()
@@ -141,10 +191,20 @@ class ServerLink(Link):
                 await self._ended.wait()
             self.close()
 
-    def cancel_calls(self) -> None:
+    async def retire(self, why: str, grace_s: float) -> None:
+        """Send the client away; calls that go on after `grace_s` are cancelled."""
+        with trio.move_on_after(grace_s):
+            await self.drain(why)
+        self.cancel_calls(f"this connection is over ({why}): begin again on another one")
+        with trio.move_on_after(LINGER_S):
+            await self._idle.wait()
+            await self.drained()
+        self.close()
+
+    def cancel_calls(self, why: str) -> None:
         """Cancel every handler: the grace time is over."""
         for call in list(self._calls.values()):
-            call.fail(purerpc.UnavailableError("SHUTDOWN: the server is stopping"))
+            call.fail(purerpc.UnavailableError(why))
 
     def lost(self) -> None:
         """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""
@@ -158,3 +218,4 @@ class ServerLink(Link):
     def ended(self, error: Exception | None) -> None:
         self._idle.set()
         self._ended.set()
+        self._pong.set()

@@ -10,6 +10,7 @@ from ride_trio.wire.frames import MAX_STREAM_ID, PREFACE, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import Fields, RequestHead
 from ride_trio.wire.limits import Limits
+from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input
 from ride_trio.wire.stream import Stream
 
@@ -18,9 +19,10 @@ class ClientConnection(Connection):
     """One connection to a server. Construction queues the preface and our SETTINGS."""
 
     _peer_is_server = True
+    _reset_cost = 0
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: Limits, shared: Shared | None = None) -> None:
+        super().__init__(limits, shared)
         self._next_stream_id = 1
         self.outbound.control(PREFACE)
         self._announce({SettingId.ENABLE_PUSH: 0})
@@ -56,7 +58,7 @@ class ClientConnection(Connection):
             return  # late headers of a call that we have given up
         stream.happened(Input.RECV_HEADERS)
         fields = required(stream_id, fields)
-        if stream.flows:
+        if stream.flows or stream.counted:
             self._on_trailers(stream, fields, first=False, end=end)
         else:
             self._on_response(stream, fields, end=end)
@@ -67,7 +69,8 @@ class ClientConnection(Connection):
             if end:
                 raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the response ends with an informational one")
             return  # informational (RFC 9113, section 8.1)
-        stream.flows = True
+        stream.expected = head.content_length
+        stream.flows, stream.counted = stream.expected is None, stream.expected is not None
         stream.encoding = head.encoding
         self.events.append(ResponseReceived(stream, head))
         if end:

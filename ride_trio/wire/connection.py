@@ -28,15 +28,20 @@ from ride_trio.wire.frames import (
     PREFIX_BYTES,
     ErrorCode,
 )
-from ride_trio.wire.header_blocks import HeaderBlocks
 from ride_trio.wire.headers import Fields
 from ride_trio.wire.limits import Limits
-from ride_trio.wire.states import Input
+from ride_trio.wire.patience import BLOCK_BYTES_A_UNIT, FRAME_COST, FREE_BLOCK_BYTES
+from ride_trio.wire.shared import Shared
+from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
 # Behind a frame header at the very end of the buffer, so that it unpacks like all others. Such a frame has no room
 # for a message, so these bytes are never taken for a prefix.
 _FILLER: Final = bytes(PREFIX_BYTES)
+# Frames whose handlers know themselves what they are worth.
+_PAID_ELSEWHERE: Final = frozenset((frames.DATA, frames.HEADERS, frames.RST_STREAM))
+# A call's headers are as much work as so many small messages: decoded, a call made, its task started.
+HEADERS_WORK: Final = 16
 _HEADER_AND_PREFIX_BYTES: Final = HEADER_BYTES + PREFIX_BYTES
 
 
@@ -53,15 +58,12 @@ class Connection(ControlFrames):
         settings_seen: The peer's first SETTINGS have come.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: Limits, shared: Shared | None = None) -> None:
+        super().__init__(limits, shared or Shared.of(limits))
         self.ready: list[Stream] = []
         self._buffer = b""
         self._position = 0
-        self._window = self._full_window
-        self._low_window = self._full_window // 2
         self._stream_threshold = max(1, limits.stream_window // 2)
-        self._headers = HeaderBlocks(limits.max_header_list)
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             frames.DATA: self._on_uncommon_data,
             frames.HEADERS: self._on_headers,
@@ -82,8 +84,11 @@ class Connection(ControlFrames):
         self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data
         self._position = 0
 
-    def process(self) -> bool:
-        """Work through at most `limits.pass_frames` frames.
+    def process(self, budget: int = 0) -> bool:
+        """Work through a bounded number of frames.
+
+        Args:
+            budget: At most so many, fewer of the costlier ones; `limits.pass_frames` by default.
 
         Returns:
             True if whole frames may be left: call again, after others have had their turn.
@@ -91,17 +96,20 @@ class Connection(ControlFrames):
         if self.fault is not None:
             return False
         try:
-            return self._pass()
+            more = self._pass(budget or self.limits.pass_frames)
         except ConnectionFault as fault:
             self.fail(fault)
             return False
+        if self.crowded:
+            self.relax()
+        return more
 
-    def _pass(self) -> bool:
+    def _pass(self, budget: int) -> bool:
         buffer, position, window = self._buffer, self._position, self._window
         end = len(buffer)
         streams, ready, headers, unpack = self.streams, self.ready, self._headers, HEADER_AND_PREFIX.unpack_from
-        largest, more = self.limits.max_message, False
-        for _ in range(self.limits.pass_frames):
+        largest, more, self._work = self.limits.max_message, False, 0
+        for done in range(budget):
             left = end - position
             if left >= _HEADER_AND_PREFIX_BYTES:
                 head, flags, stream_id, compressed, size = unpack(buffer, position)
@@ -131,6 +139,9 @@ class Connection(ControlFrames):
                     stream.inbox.append(buffer[start + PREFIX_BYTES : stop])
                 elif length:
                     self._assemble(stream, buffer[start:stop])
+                elif not flags:
+                    self.patience.spend(FRAME_COST, "an empty DATA frame")
+                    continue
                 if not stream.queued:
                     stream.queued = True
                     ready.append(stream)
@@ -140,17 +151,13 @@ class Connection(ControlFrames):
             self._position, self._window = position, window
             self._on_frame(head & 0xFF, flags, stream_id & MAX_STREAM_ID, buffer[start:stop])
             window = self._window
+            if done + self._work >= budget:
+                more = end - position >= HEADER_BYTES
+                break
         else:
             more = end - position >= HEADER_BYTES
         self._position, self._window = position, window
         return more
-
-    def _top_up(self, window: int) -> int:
-        """Give back what has been used of the connection's window; the whole window."""
-        if window < 0:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
-        self.outbound.answer(frames.window_update_frame(0, self._full_window - window))
-        return self._full_window
 
     def _assemble(self, stream: Stream, data: bytes) -> None:
         stream.assemble(data, self.limits.max_message)
@@ -158,9 +165,12 @@ class Connection(ControlFrames):
             self.outbound.borrow(stream)
 
     def credit(self, stream: Stream, size: int) -> None:
-        """The call has taken messages of `size` bytes on the wire."""
+        """The call has worked off messages of `size` bytes on the wire."""
         self.outbound.credit(stream, size, self._stream_threshold)
-        self.outbound.lend_on()
+        if self.outbound.loans.line:
+            self.outbound.loans.lend_on()
+        if self.crowded:
+            self.relax()
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if not self.settings_seen and kind != frames.SETTINGS:
@@ -168,6 +178,8 @@ class Connection(ControlFrames):
         if self.outbound.answers > self.limits.max_control_backlog:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "answers are not being read")
         self._headers.check_next(kind, stream_id)
+        if kind not in _PAID_ELSEWHERE:
+            self.patience.spend(FRAME_COST, f"a frame of type {kind}")
         handler = self._handlers.get(kind)
         if handler is not None:
             try:
@@ -182,25 +194,38 @@ class Connection(ControlFrames):
         self._window -= len(payload)
         if self._window <= self._low_window:
             self._window = self._top_up(self._window)
+        if not body and not flags & frames.END_STREAM:
+            self.patience.spend(FRAME_COST, "an empty DATA frame")
         if stream is not None:
             self._take_data(stream, body, len(payload))
             if flags & frames.END_STREAM:
                 self._end_stream(stream)
-        elif stream_id not in self._resets:
+            return
+        self.outbound.taken += len(payload)
+        if stream_id not in self._resets:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
 
     def _take_data(self, stream: Stream, body: bytes, size: int) -> None:
-        stream.happened(Input.RECV_DATA)
-        if not stream.flows:
-            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA before the response's headers")
+        try:
+            stream.happened(Input.RECV_DATA)
+            if not stream.flows and not stream.counted:
+                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA before the response's headers")
+        except StreamFault:
+            self.outbound.taken += size
+            raise
         stream.recv_window -= size
         if stream.recv_window < 0:
             raise _over_window(stream)
+        stream.expect(len(body))
         if size > len(body):
             self.outbound.credit(stream, size - len(body), self._stream_threshold)
         self._assemble(stream, body)  # lends again what padding has paid off, before others may have it
-        self.outbound.lend_on()
-        self._news_of(stream)
+        self.outbound.loans.lend_on()
+        unwanted = stream.owner is None and stream.state is State.HALF_CLOSED_LOCAL
+        if unwanted and stream.recv_window < stream.full_window // 2:
+            self.reset(stream, ErrorCode.NO_ERROR)  # it has had its answer, and goes on and on
+        else:
+            self._news_of(stream)
 
     def _news_of(self, stream: Stream) -> None:
         if not stream.queued:
@@ -209,7 +234,7 @@ class Connection(ControlFrames):
 
     def _end_stream(self, stream: Stream) -> None:
         stream.ended_by_peer()
-        self.outbound.loans.line.pop(stream.id, None)
+        self.outbound.loans.leave_line(stream)
         self.forget_if_closed(stream)
         self._news_of(stream)
 
@@ -223,6 +248,11 @@ class Connection(ControlFrames):
         self._on_continuation(flags, stream_id, payload)
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._work += HEADERS_WORK
+        if len(payload) > FREE_BLOCK_BYTES:
+            units = (len(payload) - FREE_BLOCK_BYTES) // BLOCK_BYTES_A_UNIT
+            self._work += units
+            self.patience.spend(units, "large header blocks")
         block = self._headers.add(stream_id, payload, flags)
         if block is not None:
             self._on_header_list(stream_id, block.fields, end=block.end_stream)

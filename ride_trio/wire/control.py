@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Final
 
 from ride_trio.wire import frames
 from ride_trio.wire.errors import ConnectionFault, StreamFault
-from ride_trio.wire.events import ConnectionEnded, Event, GoAwayReceived, PingAcknowledged, StreamReset
-from ride_trio.wire.frames import DEFAULT_WINDOW, ErrorCode, SettingId
+from ride_trio.wire.events import ConnectionEnded, Event, GoAwayReceived, PingAcknowledged, PingReceived, StreamReset
+from ride_trio.wire.frames import DEFAULT_WINDOW, PREFIX_BYTES, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import HeaderBlocks
+from ride_trio.wire.inflow import Inflow
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.outbound import Outbound
+from ride_trio.wire.patience import FRAME_COST, RESET_COST, STREAMS_A_UNIT, Patience
+from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
@@ -26,25 +30,41 @@ _GOAWAY: Final = struct.Struct(">LL")
 _REMEMBERED_RESETS: Final = 1_000
 
 
-class ControlFrames(ABC):
+# gRPC's status number, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+_RESOURCE_EXHAUSTED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is half done at one moment: the handshake, a header block (by number, 0 for none), messages by stream."""
+
+    shaking_hands: bool = False
+    block: int = 0
+    unfinished: frozenset[Stream] = frozenset()
+
+
+class ControlFrames(Inflow, ABC):
     """The base of `Connection`: see there for the attributes."""
 
     _peer_is_server = False
+    # What a reset stream costs the peer. A server may refuse and reset as many of our calls as it likes.
+    _reset_cost = RESET_COST
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, shared: Shared) -> None:
+        streams: dict[int, Stream] = {}
+        super().__init__(limits, shared.reserve, Outbound(limits, shared.loans, streams), streams)
         self.limits = limits
-        self.streams: dict[int, Stream] = {}
-        self.outbound = Outbound(limits, self.streams)
+        self.patience = Patience(limits.patience, limits.patience_per_s)
         self.events: list[Event] = []
         self.fault: ConnectionFault | None = None
         self.goaway_sent = False
         self.settings_seen = False
         self.last_peer_stream_id = 0
-        # A window can only be announced smaller than the protocol's default, and until the peer has seen that it may
-        # use the default one.
-        self._full_window = max(limits.connection_window, DEFAULT_WINDOW)
         self._stream_window = max(limits.stream_window, DEFAULT_WINDOW)
         self._resets: dict[int, None] = {}
+        self._work = 0  # what frames of this pass have cost beyond that of any frame, in frames
+        self._headers = HeaderBlocks(limits.max_header_list)
+        self._stood = _Standing()
         self._processed = 0  # the last stream id of our GOAWAY
 
     def _announce(self, settings: dict[int, int]) -> None:
@@ -54,6 +74,10 @@ class ControlFrames(ABC):
         self.outbound.control(frames.settings_frame(settings))
         if self._full_window > DEFAULT_WINDOW:
             self.outbound.control(frames.window_update_frame(0, self._full_window - DEFAULT_WINDOW))
+
+    @abstractmethod
+    def _news_of(self, stream: Stream) -> None:
+        """Something has happened that its owner wants to know."""
 
     @abstractmethod
     def _is_idle(self, stream_id: int) -> bool:
@@ -86,6 +110,7 @@ class ControlFrames(ABC):
         if len(payload) != 4:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"RST_STREAM of {len(payload)} bytes")
         stream = self._stream_for(stream_id, "RST_STREAM")
+        self.patience.spend(FRAME_COST if stream is None else self._reset_cost, "a stream reset by its opener")
         if stream is not None:
             stream.happened(Input.RECV_RST)
             self.outbound.drop_pending(stream)
@@ -119,6 +144,9 @@ class ControlFrames(ABC):
         """A new INITIAL_WINDOW_SIZE changes the windows of all open streams, below 0 even (section 6.9.2)."""
         if not delta:
             return
+        units = len(self.streams) // STREAMS_A_UNIT
+        self._work += units
+        self.patience.spend(units, "SETTINGS that move the windows of many streams")
         for stream in self.streams.values():
             if not stream.window_moved(delta):
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS overflow a stream's window")
@@ -137,6 +165,7 @@ class ControlFrames(ABC):
             self.events.append(PingAcknowledged(payload))
         else:
             self.outbound.answer(frames.ping_frame(payload, ack=True))
+            self.events.append(PingReceived())
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -170,10 +199,57 @@ class ControlFrames(ABC):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "connection window above 2^31-1")
         self.outbound.resume()
 
-    # ------------------------------------------------------------------ ends
+    # ------------------------------------------------------------------ time
+
+    @property
+    def unsettled(self) -> bool:
+        """Something of the peer's is half done, and holds something up: call `tick` every few seconds."""
+        return bool(self.outbound.borrowers) or self.crowded or not self.settings_seen or not self._headers.idle
+
+    def tick(self, *, begin: bool = False) -> None:
+        """Whatever stands where it stood at the last call has had its time.
+
+        A header block that is not finished ends the connection, as do SETTINGS that have not come. A message that has
+        not come whole while others wait for room, and one that has itself waited for room, end their calls.
+
+        Args:
+            begin: Nobody's time has begun before.
+        """
+        before = _Standing() if begin else self._stood
+        self._stood = now = self._standing()
+        if before.shaking_hands and now.shaking_hands:
+            self.fail(ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no SETTINGS in time"))
+        elif now.block and before.block == now.block:
+            self.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block that was not finished in time"))
+        elif self.outbound.loans.line:
+            for stream in before.unfinished & now.unfinished:
+                self._give_up(stream)
+        if self.crowded:
+            self.relax()
+
+    def _standing(self) -> _Standing:
+        self.outbound.forget_repaid()
+        streams = [s for s in self.outbound.borrowers.values() if s.partial is not None and s.failure is None]
+        return _Standing(not self.settings_seen, self._headers.open_block, frozenset(streams))
+
+    def _give_up(self, stream: Stream) -> None:
+        """Its message is not to come any more; what it had borrowed goes to those who wait."""
+        text = f"a message of {stream.needed - PREFIX_BYTES} bytes did not get through in time while others waited, too"
+        stream.give_up((_RESOURCE_EXHAUSTED, text))
+        self.outbound.loans.drop(stream)
+        self.outbound.loans.lend_on()
+        self._news_of(stream)
+
+    def release(self) -> None:
+        """The connection is over: what it holds of what is shared is free again."""
+        super().release()
+        for stream in self.streams.values():
+            self.outbound.loans.drop(stream)
+        self.outbound.loans.lend_on()
 
     def _refuse_stream(self, fault: StreamFault) -> None:
-        """Answer a stream's fault with RST_STREAM."""
+        """Answer a stream's fault with RST_STREAM, until there are too many (CVE-2025-8671)."""
+        self.patience.spend(self._reset_cost, f"a stream that had to be reset: {fault.message}")
         stream = self.streams.get(fault.stream_id)
         if stream is None:
             self._remember_reset(fault.stream_id)
@@ -204,6 +280,11 @@ class ControlFrames(ABC):
         self.fault = fault
         self.goaway(fault.code, fault.message)
         self.events.append(ConnectionEnded(fault))
+
+    def announce_goaway(self, message: str = "") -> None:
+        """Tell the peer that GOAWAY is coming: those it opens before it hears this are still welcome (section 6.8)."""
+        if not self.goaway_sent:
+            self.outbound.control(frames.goaway_frame(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR, message.encode()))
 
     def goaway(self, code: ErrorCode = ErrorCode.NO_ERROR, message: str = "") -> None:
         """Tell the peer to open no more streams; those it has opened go on. A second one never promises more."""

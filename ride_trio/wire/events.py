@@ -22,9 +22,10 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """Server: a gRPC call whose headers cannot be read; it wants a status, not a handler."""
+    """Server: a gRPC call whose headers cannot be read or met; it wants a status (`code` is its number), no handler."""
 
     stream: Stream
+    code: int
     reason: str
 
 
@@ -64,6 +65,11 @@ class GoAwayReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class PingReceived:
+    """The peer has pinged, and the answer is queued."""
+
+
+@dataclass(frozen=True, slots=True)
 class PingAcknowledged:
     """Our PING with this payload has come back."""
 
@@ -84,6 +90,7 @@ Event = (
     | TrailersReceived
     | StreamReset
     | GoAwayReceived
+    | PingReceived
     | PingAcknowledged
     | ConnectionEnded
 )

@@ -23,8 +23,8 @@ from ride_trio.wire.hpack import Decoder
 # stops a flood of empty CONTINUATION frames (CVE-2024-27316 and its kin).
 _MAX_CONTINUATIONS: Final = 32
 # Blocks may be larger than lists, by this factor, so that a list that is only too large is decoded and its stream
-# refused. 4 times the usual 64 KiB are what a connection can be made to collect before anything is checked.
-_BLOCK_PER_LIST: Final = 4
+# refused. Twice the usual 16 KiB are what a connection can be made to collect and decode in one go: 4 ms at the worst.
+_BLOCK_PER_LIST: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def required(stream_id: int, fields: Fields | None) -> Fields:
 class HeaderBlocks:
     """The connection's decoder and its unfinished block, if any (`idle` is False then)."""
 
-    __slots__ = ("_decoder", "_flags", "_fragments", "_max_bytes", "_size", "_stream_id", "idle")
+    __slots__ = ("_begun", "_decoder", "_flags", "_fragments", "_max_bytes", "_size", "_stream_id", "idle")
 
     def __init__(self, max_list_bytes: int) -> None:
         self.idle = True
@@ -60,6 +60,12 @@ class HeaderBlocks:
         self._size = 0
         self._stream_id = 0
         self._flags = 0
+        self._begun = 0
+
+    @property
+    def open_block(self) -> int:
+        """The number of the unfinished block, 1 for a connection's first; 0 if there is none."""
+        return 0 if self.idle else self._begun
 
     def check_next(self, kind: int, stream_id: int) -> None:
         """Refuse a frame that may not come now."""
@@ -73,6 +79,7 @@ class HeaderBlocks:
         """Add a HEADERS' or CONTINUATION's fragment; the block if it is whole now."""
         if self.idle:
             self._stream_id, self._flags, self._size = stream_id, flags, 0
+            self._begun += 1
         self._fragments.append(fragment)
         self._size += len(fragment)
         if self._size > self._max_bytes or len(self._fragments) > _MAX_CONTINUATIONS:

@@ -28,6 +28,7 @@ from ride_trio.wire.metadata import (
     encode_metadata,
     encode_timeout,
 )
+from ride_trio.wire.stream import ENCODINGS
 
 Fields = Sequence[Field]
 
@@ -43,6 +44,7 @@ _BAD_NAME_BYTES: Final = bytes(b for b in range(256) if b <= 0x20 or 0x41 <= b <
 _BAD_VALUE_BYTES: Final = b"\x00\r\n"
 # Headers that gRPC itself reads; everything else is metadata.
 _NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length"))
+ACCEPTED_ENCODINGS: Final = ",".join(ENCODINGS).encode()
 # Of an answer without messages: what it cannot do without, however little the peer allows.
 _ESSENTIAL: Final = frozenset((b":status", b"content-type", b"grpc-accept-encoding", b"grpc-status"))
 # gRPC's clients commonly refuse a larger header list (grpc-core's and grpc-java's default), and with it the status.
@@ -51,6 +53,8 @@ LARGEST_TRAILERS_BYTES: Final = 8_192
 _TRAILERS_ROOM_BYTES: Final = LARGEST_TRAILERS_BYTES - 256
 # 12 bytes a character at most (four, percent-encoded): fits, whatever it says.
 _LONGEST_CACHED_MESSAGE: Final = 512
+# More than any stream could carry.
+_CONTENT_LENGTH_DIGITS: Final = 18
 _OK: Final = 0
 _UNKNOWN: Final = 2
 _CANCELLED: Final = 1
@@ -74,7 +78,11 @@ class NotGrpc(Exception):
 
 @dataclass(slots=True)
 class RequestHead:
-    """A gRPC request's headers. `timeout_s` is None without grpc-timeout."""
+    """A gRPC request's headers.
+
+    `timeout_s` is None without grpc-timeout. `previous_attempts`: how often a client has tried this call before
+    (grpc-previous-rpc-attempts).
+    """
 
     path: str
     scheme: str = "http"
@@ -86,6 +94,8 @@ class RequestHead:
     user_agent: str | None = None
     message_type: str | None = None
     metadata: Metadata = ()
+    content_length: int | None = None
+    previous_attempts: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +110,7 @@ class ResponseHead:
     encoding: str
     metadata: Metadata
     has_status: bool = False
+    content_length: int | None = None
 
 
 @dataclass(slots=True)
@@ -148,12 +159,21 @@ def parse_request(stream_id: int, fields: Fields) -> RequestHead:
         ValueError: A gRPC call with a header that cannot be read (grpc-timeout, a -bin value).
     """
     pseudo = check_fields(stream_id, fields, _REQUEST_PSEUDO)
+    if pseudo.get(b":method") == b"CONNECT":
+        raise _connect(stream_id, pseudo)
     if any(not pseudo.get(name) for name in _REQUIRED_PSEUDO):
         raise _malformed(stream_id, "a request needs :method, :scheme and :path")
-    return _read_request(pseudo, fields)
+    return _read_request(stream_id, pseudo, fields)
 
 
-def _read_request(pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
+def _connect(stream_id: int, pseudo: dict[bytes, bytes]) -> Exception:
+    """A request for a tunnel has a shape of its own (RFC 9113, section 8.5)."""
+    if pseudo.keys() != {b":method", b":authority"}:
+        return _malformed(stream_id, "CONNECT has :authority and neither :scheme nor :path")
+    return _wrong_method(b"CONNECT")
+
+
+def _read_request(stream_id: int, pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
     if pseudo[b":method"] != b"POST":
         raise _wrong_method(pseudo[b":method"])
     head = RequestHead(pseudo[b":path"].decode("latin-1"), pseudo[b":scheme"].decode("latin-1"), content_type="")
@@ -170,10 +190,27 @@ def _read_request(pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
             head.content_type = value.decode("latin-1")
         elif name == b"user-agent":
             head.user_agent = value.decode("latin-1")
+        elif name == b"content-length":
+            head.content_length = content_length(stream_id, fields)
     if not is_grpc(head.content_type):
         raise NotGrpc(415, f"content-type {head.content_type!r} is not application/grpc: this port speaks gRPC")
     head.metadata = tuple(metadata)
     return head
+
+
+def content_length(stream_id: int, fields: Fields) -> int | None:
+    """How many bytes of DATA are announced; None if that is left open.
+
+    Raises:
+        StreamFault: Not a number, or several different ones (RFC 9110, section 8.6).
+    """
+    values = {value for name, value, _ in fields if name == b"content-length"}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not value.isdigit() or len(value) > _CONTENT_LENGTH_DIGITS:
+        raise _malformed(stream_id, f"content-length {value[:20]!r}")
+    return int(value)
 
 
 def _wrong_method(method: bytes) -> NotGrpc:
@@ -211,6 +248,7 @@ def parse_response(stream_id: int, fields: Fields) -> ResponseHead:
         encoding=named.get(b"grpc-encoding", "identity"),
         metadata=_read_metadata(fields),
         has_status=b"grpc-status" in named,
+        content_length=content_length(stream_id, fields) if b"content-length" in named else None,
     )
 
 
@@ -267,22 +305,28 @@ def request_block(head: RequestHead) -> bytes:
     ]
     if head.timeout_s is not None:
         fields.append((b"grpc-timeout", encode_timeout(head.timeout_s)))
+    if head.encoding != "identity":
+        fields.append((b"grpc-encoding", head.encoding.encode("latin-1")))
+    fields.append((b"grpc-accept-encoding", ACCEPTED_ENCODINGS))
+    if head.previous_attempts:
+        fields.append((b"grpc-previous-rpc-attempts", b"%d" % head.previous_attempts))
     return hpack.encode(fields + encode_metadata(head.metadata))
 
 
-_RESPONSE: Final = hpack.encode(
-    (
-        (b":status", b"200"),
-        (b"content-type", b"application/grpc+proto"),
-        (b"grpc-accept-encoding", b"identity"),
-    )
+_RESPONSE_FIELDS: Final = (
+    (b":status", b"200"),
+    (b"content-type", b"application/grpc+proto"),
+    (b"grpc-accept-encoding", ACCEPTED_ENCODINGS),
 )
+_RESPONSE: Final = hpack.encode(_RESPONSE_FIELDS)
 _TRAILERS_OK: Final = hpack.encode(((b"grpc-status", b"0"),))
 
 
-def response_block(metadata: MetadataLike = ()) -> bytes:
-    """The header block that starts a gRPC response."""
+def response_block(metadata: MetadataLike = (), encoding: str = "identity") -> bytes:
+    """The header block that starts a gRPC response; `encoding` is that of its compressed messages."""
     fields = encode_metadata(metadata)
+    if encoding != "identity":
+        fields = [(b"grpc-encoding", encoding.encode("latin-1")), *fields]
     return _RESPONSE + hpack.encode(fields) if fields else _RESPONSE
 
 

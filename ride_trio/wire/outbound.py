@@ -13,11 +13,12 @@ built long before they are sent. A stream that both sides have ended is dropped 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from ride_trio.wire import frames, headers
 from ride_trio.wire.errors import LocalError
-from ride_trio.wire.frames import DATA, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
+from ride_trio.wire.frames import DATA, END_STREAM, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
 from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.loans import Loans
@@ -36,32 +37,50 @@ class Outbound:
 
     Attributes:
         size: Bytes in `output`.
-        loans: What is lent to streams beyond their windows.
+        loans: What is lent to streams beyond their windows, here and on other connections.
         answers: Bytes among them that the peer has caused without our asking: acks, resets, window updates.
+        said: All other bytes taken from `output` so far.
+        pending_bytes: What waits in streams' `pending`.
+        taken: Received bytes that calls have worked off or that went with their streams.
+        lent_bytes: What our streams have been lent and not paid back.
+        borrowers: Streams that have a loan or wait for one, by id; some may have paid by now.
+        lent: The shell's: called when a loan for one of our streams was queued, maybe from another connection's pass.
     """
 
     __slots__ = (
         "_shrink_table",
         "answers",
+        "borrowers",
         "corked",
         "high_water",
+        "lent",
+        "lent_bytes",
         "loans",
         "max_frame",
         "output",
         "peer",
+        "pending_bytes",
+        "said",
         "size",
         "streams",
+        "taken",
         "waiting",
         "window",
         "writable",
     )
 
-    def __init__(self, limits: Limits, streams: dict[int, Stream]) -> None:
+    def __init__(self, limits: Limits, loans: Loans, streams: dict[int, Stream]) -> None:
         self.output: list[bytes] = []
         self.size = 0
         self.answers = 0
+        self.said = 0
+        self.pending_bytes = 0
+        self.taken = 0
+        self.lent: Callable[[], None] = _nobody_to_tell
+        self.lent_bytes = 0
+        self.borrowers: dict[int, Stream] = {}
         self.high_water = limits.write_high_water
-        self.loans = Loans(limits.max_lent)
+        self.loans = loans
         self.window = frames.DEFAULT_WINDOW
         self.peer = PeerSettings()
         self.max_frame = self.peer.max_frame_size
@@ -98,6 +117,7 @@ class Outbound:
         """All bytes to write, in order; empty if there are none."""
         data = b"".join(self.output)
         self.output.clear()
+        self.said += self.size - self.answers
         self.size = self.answers = 0
         return data
 
@@ -111,8 +131,13 @@ class Outbound:
             and self.size < self.high_water
         )
 
-    def send_message(self, stream: Stream, payload: bytes) -> bool:
+    def send_message(self, stream: Stream, payload: bytes, compressed: int = 0) -> bool:
         """Send one serialized message on a stream that is open to us.
+
+        Args:
+            stream: It.
+            payload: The message.
+            compressed: 1 if it is, with the encoding that our headers have named.
 
         Returns:
             True if all of it is in `output`; False if some waits for a window: the stream will be in `writable`.
@@ -126,24 +151,32 @@ class Outbound:
             and not self.corked
             and not stream.pending
         ):
-            self.output.append(_pack(size << 8, 0, stream.id, 0, len(payload)))
+            self.output.append(_pack(size << 8, 0, stream.id, compressed, len(payload)))
             self.output.append(payload)
             stream.send_window -= size
             self.window -= size
             self.size += size + HEADER_BYTES
             return True
-        return self._send_later(stream, payload)
+        return self._send_later(stream, payload, compressed)
 
-    def _send_later(self, stream: Stream, payload: bytes) -> bool:
+    def _send_later(self, stream: Stream, payload: bytes, compressed: int) -> bool:
         if stream.final is not None:
             raise LocalError(f"stream {stream.id} is ended already")
         if stream.pending is None:
             stream.pending = bytearray()
-        stream.pending += PREFIX.pack(0, len(payload))
+        stream.pending += PREFIX.pack(compressed, len(payload))
         stream.pending += payload
+        self.pending_bytes += PREFIX_BYTES + len(payload)
         self.want_write(stream)
         self.resume()
         return not stream.pending
+
+    def send_last(self, stream: Stream, data: bytes) -> None:
+        """Send plain bytes, no message, and end our side with them."""
+        stream.pending, stream.final = bytearray(data), b""
+        self.pending_bytes += len(data)
+        self.want_write(stream)
+        self.resume()
 
     def want_write(self, stream: Stream) -> None:
         """Ask for a turn; the stream is in `writable` when it has had it and nothing of it is pending."""
@@ -167,13 +200,17 @@ class Outbound:
         pending = stream.pending
         if pending:
             size = min(len(pending), stream.send_window, self.window, self.max_frame)
-            self.control(frames.frame(DATA, 0, stream.id, bytes(pending[:size])))
+            last = size == len(pending) and stream.final == b""
+            self.control(frames.frame(DATA, END_STREAM if last else 0, stream.id, bytes(pending[:size])))
             del pending[:size]
+            self.pending_bytes -= size
             stream.send_window -= size
             self.window -= size
             if pending:
                 self.line_up(stream)
                 return
+            if last:
+                self._ended(stream)
         stream.wants = False
         stream.pending = None
         if stream.final is not None:
@@ -210,9 +247,16 @@ class Outbound:
         self.drop_pending(stream)
         if trailers:
             self.send_headers(stream, trailers, end=True)
+            if stream.state is State.CLOSED:
+                self.forget(stream)
         else:
-            stream.happened(Input.SEND_END)
-            self.control(frames.frame(DATA, frames.END_STREAM, stream.id))
+            self.control(frames.frame(DATA, END_STREAM, stream.id))
+            self._ended(stream)
+
+    def _ended(self, stream: Stream) -> None:
+        """END_STREAM is on its way with DATA."""
+        self.drop_pending(stream)
+        stream.happened(Input.SEND_END)
         if stream.state is State.CLOSED:
             self.forget(stream)
 
@@ -225,31 +269,39 @@ class Outbound:
 
     def drop_pending(self, stream: Stream) -> None:
         """The stream will not write again."""
+        self.pending_bytes -= len(stream.pending or b"")
         stream.pending = stream.final = None
         stream.wants = False
         self.waiting.pop(stream.id, None)
 
     def forget(self, stream: Stream) -> None:
         """Drop a stream that is closed; what it had borrowed goes to those who wait."""
-        self.streams.pop(stream.id, None)
-        self.loans.drop(stream)
-        self.lend_on()
+        if self.streams.pop(stream.id, None) is not None:
+            self.taken += stream.held
+            self.lent_bytes -= stream.loan
+            self.borrowers.pop(stream.id, None)
+            self.loans.drop(stream)
+            self.loans.lend_on()
 
     def credit(self, stream: Stream, size: int, threshold: int) -> None:
-        """Give back bytes that the call has taken; a WINDOW_UPDATE goes out for `threshold` of them together."""
+        """Give back bytes that the call has worked off; a WINDOW_UPDATE goes out for `threshold` of them together."""
+        if stream.state is State.CLOSED:
+            return  # they went with the stream
+        self.taken += size
         if stream.loan:
             paid = min(stream.loan, size)
             stream.loan -= paid
             size -= paid
+            self.lent_bytes -= paid
             self.loans.paid(stream, paid)
         stream.to_credit += size
         if stream.to_credit >= threshold:
             self._give_back(stream)
-        elif stream.id in self.loans.line:
+        elif stream in self.loans.line:
             self.borrow(stream)
 
     def _give_back(self, stream: Stream) -> None:
-        if stream.flows and stream.to_credit:
+        if stream.to_credit and (stream.flows or stream.counted):
             self.answer(frames.window_update_frame(stream.id, stream.to_credit))
             stream.recv_window += stream.to_credit
             stream.to_credit = 0
@@ -259,17 +311,25 @@ class Outbound:
         if stream.shortage():
             self._give_back(stream)  # first what is its own: what fits into a window never waits for a loan
             shortage = stream.shortage()
-            if shortage and self.loans.ask(stream, shortage):
-                self.lend(stream, shortage)
+            if shortage:
+                self.borrowers[stream.id] = stream
+                if self.loans.ask(stream, self, shortage):
+                    self.lend(stream, shortage)
+
+    def forget_repaid(self) -> None:
+        """Keep only those that still have a loan or wait for one."""
+        for stream in [s for s in self.borrowers.values() if not self.loans.concerns(s)]:
+            del self.borrowers[stream.id]
 
     def lend(self, stream: Stream, size: int) -> None:
         """Open the window for the rest of a message that would not fit into it."""
         self.loans.lend(stream, size)
         stream.loan += size
+        self.lent_bytes += size
         stream.recv_window += size
         self.answer(frames.window_update_frame(stream.id, size))
+        self.lent()
 
-    def lend_on(self) -> None:
-        """Loans have been paid back or dropped: give to those who wait."""
-        while (stream := self.loans.next_in_line()) is not None:
-            self.lend(stream, stream.shortage())
+
+def _nobody_to_tell() -> None:
+    """Without a shell nobody has to be told that there is output."""

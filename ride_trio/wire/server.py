@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from ride_trio.wire import frames, headers
+from ride_trio.wire import headers
 from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, StreamFault
 from ride_trio.wire.events import RequestReceived, RequestRefused
 from ride_trio.wire.frames import PREFACE, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import required
-from ride_trio.wire.headers import Fields, NotGrpc
+from ride_trio.wire.headers import Fields, NotGrpc, RequestHead
 from ride_trio.wire.limits import Limits
+from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input
-from ride_trio.wire.stream import Stream
+from ride_trio.wire.stream import ENCODINGS, Stream
 
 # Ids that a client has jumped over are closed without ever having been open, and using one has an error code of its
 # own. No client does; a hundred jumps are remembered.
 _REMEMBERED_JUMPS: Final = 100
+# gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+_INVALID_ARGUMENT: Final = 3
+_UNIMPLEMENTED: Final = 12
 
 
 class ServerConnection(Connection):
     """One accepted connection. Construction queues our SETTINGS."""
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: Limits, shared: Shared | None = None) -> None:
+        super().__init__(limits, shared)
         self._preface_missing = len(PREFACE)
         self._jumps: deque[range] = deque(maxlen=_REMEMBERED_JUMPS)
         self._announce({SettingId.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams})
@@ -44,8 +48,8 @@ class ServerConnection(Connection):
             self._position = len(PREFACE)
             self._preface_missing = 0
 
-    def process(self) -> bool:
-        return not self._preface_missing and super().process()
+    def process(self, budget: int = 0) -> bool:
+        return not self._preface_missing and super().process(budget)
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id % 2 == 0 or stream_id > self.last_peer_stream_id
@@ -67,7 +71,7 @@ class ServerConnection(Connection):
         if stream_id > self.last_peer_stream_id + 2:
             self._jumps.append(range(self.last_peer_stream_id + 1, stream_id))
         self.last_peer_stream_id = stream_id
-        if self.goaway_sent or len(self.streams) >= self.limits.max_concurrent_streams or self._output_piles_up:
+        if len(self.streams) >= self.limits.max_concurrent_streams or self._piles_up or self.goaway_sent:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or output, or going away")
         fields = required(stream_id, fields)
         stream = Stream(stream_id, self._stream_window, self.outbound.peer.initial_window_size)
@@ -77,20 +81,34 @@ class ServerConnection(Connection):
         try:
             head = headers.parse_request(stream_id, fields)
         except NotGrpc as refusal:
-            self._answer_http(stream, refusal, end=end)
-            return
+            self._expect(stream, headers.content_length(stream_id, fields))
+            self._answer_http(stream, refusal)
         except ValueError as error:
-            self.events.append(RequestRefused(stream, str(error)))
+            self.events.append(RequestRefused(stream, _INVALID_ARGUMENT, str(error)))
         else:
-            stream.encoding = head.encoding
-            self.events.append(RequestReceived(stream, head))
+            self._expect(stream, head.content_length)
+            self._on_request(stream, head)
         if end:
             self._end_stream(stream)
 
+    def _expect(self, stream: Stream, size: int | None) -> None:
+        if size is not None:
+            stream.expected = size
+            stream.flows, stream.counted = False, True
+
+    def _on_request(self, stream: Stream, head: RequestHead) -> None:
+        stream.encoding = head.encoding
+        if head.encoding in ENCODINGS:
+            self.events.append(RequestReceived(stream, head))
+        else:
+            text = f"grpc-encoding {head.encoding!r} is not supported: use one of {', '.join(ENCODINGS)}"
+            self.events.append(RequestRefused(stream, _UNIMPLEMENTED, text))
+
     @property
-    def _output_piles_up(self) -> bool:
-        """Statuses go out whatever waits already; so a peer that does not read them gets no new calls."""
-        return self.outbound.size > self.limits.write_high_water + self.limits.max_control_backlog
+    def _piles_up(self) -> bool:
+        """Statuses go out whatever waits already; so a peer that does not read gets no new calls."""
+        limits = self.limits
+        return self.outbound.size > limits.write_high_water + limits.max_control_backlog or not self._has_room_for_calls
 
     def _on_request_trailers(self, stream: Stream, fields: Fields | None, *, end: bool) -> None:
         stream.happened(Input.RECV_HEADERS)
@@ -99,20 +117,15 @@ class ServerConnection(Connection):
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second header list without END_STREAM")
         self._end_stream(stream)
 
-    def _answer_http(self, stream: Stream, refusal: NotGrpc, *, end: bool) -> None:
-        """A short text answer for a request that is not gRPC; what else it sends is not wanted."""
+    def _answer_http(self, stream: Stream, refusal: NotGrpc) -> None:
+        """A short text answer for a request that is not gRPC. Of what else it sends a window is borne, and dropped."""
         body = refusal.text.encode() + b"\n" if refusal.text else b""
         extra = [(b"content-length", b"%d" % len(body))]
         if refusal.status == 405:
             extra.append((b"allow", b"POST"))
-        if end:
-            stream.happened(Input.RECV_END)
         block = headers.http_block(refusal.status, "text/plain; charset=utf-8", extra)
-        fits = len(body) <= min(stream.send_window, self.outbound.window)
-        self.outbound.send_headers(stream, block, end=not fits)
-        if fits:
-            self.outbound.window -= len(body)
-            stream.happened(Input.SEND_END)
-            self.outbound.control(frames.frame(frames.DATA, frames.END_STREAM, stream.id, body))
-        self.reset(stream, ErrorCode.NO_ERROR)
-        self.forget_if_closed(stream)
+        self.outbound.send_headers(stream, block, end=not body)
+        if body:
+            self.outbound.send_last(stream, body)
+        stream.flows, stream.counted = False, True
+        stream.give_up((_UNIMPLEMENTED, "not gRPC"))

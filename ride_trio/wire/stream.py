@@ -12,27 +12,42 @@ bytes given back afterwards pay it off. At any time
 
 so no byte of a window is ever lost, and what is held is not counted but follows from the rest. `loans` bounds the loans
 of all streams together.
+
+A stream takes DATA in one of two ways. Nearly all do it in the connection's loop (`flows`); one that has announced its
+length, or whose bytes nobody wants, is looked after frame by frame (`counted`), so that the loop need not ask.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ride_trio.wire import frames
-from ride_trio.wire.frames import PREFIX, PREFIX_BYTES
+from ride_trio.wire.errors import StreamFault
+from ride_trio.wire.frames import PREFIX, PREFIX_BYTES, ErrorCode
 from ride_trio.wire.states import Input, State, step
 
 # gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 _RESOURCE_EXHAUSTED = 8
-_UNIMPLEMENTED = 12
 _INTERNAL = 13
+
+
+# Message encodings that calls can read; whoever takes a message decodes it.
+ENCODINGS: Final = ("identity", "gzip")
+
+
+class Compressed(bytes):
+    """A message as it came, to be decoded by its call's `encoding`; all others are plain bytes."""
+
+    __slots__ = ()
 
 
 class Stream:
     """See the module's text. `owner` belongs to whoever drives the connection."""
 
     __slots__ = (
+        "counted",
         "encoding",
+        "expected",
         "failure",
         "final",
         "flows",
@@ -41,6 +56,7 @@ class Stream:
         "inbox",
         "loan",
         "needed",
+        "overhead",
         "owner",
         "partial",
         "pending",
@@ -58,6 +74,8 @@ class Stream:
         self.state = State.IDLE
         self.owner: Any = None
         self.flows = False  # DATA may come: not before the peer's headers, nor after its end or a reset
+        self.counted = False  # the same, for a stream that is not in a hurry
+        self.expected: int | None = None  # bytes of DATA that its content-length still promises
         self.full_window = recv_window
         self.recv_window = recv_window
         self.send_window = send_window
@@ -65,6 +83,7 @@ class Stream:
         self.partial: bytearray | None = None
         self.needed = PREFIX_BYTES
         self.to_credit = 0
+        self.overhead = 0  # bytes that messages which the call works on take in memory beyond those on the wire
         self.loan = 0
         self.encoding = "identity"
         self.remote_ended = False
@@ -82,7 +101,7 @@ class Stream:
         """Move on in the state table."""
         self.state = state = step(self.state, happened, self.id)
         if state is State.HALF_CLOSED_REMOTE or state is State.CLOSED:
-            self.flows = False
+            self.flows = self.counted = False
 
     @property
     def held(self) -> int:
@@ -112,29 +131,40 @@ class Stream:
         position, end, needed = 0, len(data), PREFIX_BYTES
         while end - position >= PREFIX_BYTES:
             flag, length = PREFIX.unpack_from(data, position)
-            if flag or length > max_message:
-                self.failure = self._refusal(flag, length, max_message)
-                self.partial = bytearray()  # an unfinished message for ever: nothing is whole any more
+            if length > max_message or (flag and (flag > 1 or self.encoding == "identity")):
+                self.give_up(self._refusal(flag, length, max_message))
                 return
             stop = position + PREFIX_BYTES + length
             if stop > end:
                 needed = PREFIX_BYTES + length
                 break
-            self.inbox.append(data[position + PREFIX_BYTES : stop])
+            message = data[position + PREFIX_BYTES : stop]
+            self.inbox.append(Compressed(message) if flag else message)
             position = stop
         self.needed = needed
         if position < end:
             self.partial = bytearray(data[position:])
 
+    def give_up(self, failure: tuple[int, str]) -> None:
+        """The messages cannot be read any further: what has come whole is, the rest is dropped."""
+        self.failure = failure
+        self.partial = bytearray()  # an unfinished message for ever: nothing is whole any more
+
     def _refusal(self, flag: int, length: int, max_message: int) -> tuple[int, str]:
-        if flag == 1 and self.encoding != "identity":
-            return _UNIMPLEMENTED, f"grpc-encoding {self.encoding!r} is not supported: use identity"
         if flag:
-            return _INTERNAL, f"compressed-flag {flag} of a message without grpc-encoding"
+            return _INTERNAL, f"compressed-flag {flag} of a message with grpc-encoding {self.encoding!r}"
         return _RESOURCE_EXHAUSTED, f"message of {length} bytes is larger than the limit of {max_message}"
 
     def ended_by_peer(self) -> None:
-        """END_STREAM has come."""
+        """END_STREAM has come.
+
+        Raises:
+            StreamFault: It is not what its content-length has promised (RFC 9113, section 8.1.1).
+        """
+        if self.expected:
+            raise StreamFault(
+                self.id, ErrorCode.PROTOCOL_ERROR, f"ends {self.expected} bytes before its content-length"
+            )
         self.happened(Input.RECV_END)
         self.remote_ended = True
         if self.partial is not None and self.failure is None:
@@ -146,6 +176,17 @@ class Stream:
         if self.partial is None or self.failure is not None:
             return 0
         return max(0, self.needed - len(self.partial) - self.recv_window)
+
+    def expect(self, size: int) -> None:
+        """DATA of this size has come: hold it against the content-length.
+
+        Raises:
+            StreamFault: It is more than was promised.
+        """
+        if self.expected is not None:
+            self.expected -= size
+            if self.expected < 0:
+                raise StreamFault(self.id, ErrorCode.PROTOCOL_ERROR, "more DATA than its content-length")
 
     def window_moved(self, delta: int) -> bool:
         """Change the send window (WINDOW_UPDATE, SETTINGS); False if it left the allowed range."""

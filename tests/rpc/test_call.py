@@ -120,7 +120,7 @@ async def test_a_call_has_what_purerpc_calls_request_received(desk: Desk) -> Non
         assert (call.service_name, call.method_name, call.stream_id) == (NAME, "Bidi", 1)
         assert (call.scheme, call.authority, call.peer) == ("http", "memory:0", "memory")
         assert (call.content_type, call.user_agent, call.message_type) == ("application/grpc", "ride-trio", None)
-        assert (call.message_encoding, call.message_accept_encoding) == ("identity", ["identity"])
+        assert (call.message_encoding, call.message_accept_encoding) == ("identity", ["identity", "gzip"])
         assert call.timeout == timedelta(seconds=60)
         assert call.deadline == pytest.approx(trio.current_time() + 60, abs=1)
         assert repr(call) == "<Call /test.Echo/Bidi from memory, stream 1>"

@@ -8,6 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from ride_trio.rpc import Limits
 from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import GoAwayReceived, ResponseReceived, StreamReset
+from ride_trio.wire.frames import MAX_STREAM_ID
 from ride_trio.wire.hpack import encode
 from tests.rpc.echo import bidi, echo_server
 from tests.rpc.peers import RawClient
@@ -60,7 +61,10 @@ async def test_handlers_that_still_clean_up_count(nursery: trio.Nursery, autojum
     server = bidi(slow_to_leave, limits=Limits(max_concurrent_streams=10))
     client = await RawClient(nursery, server).shake_hands()
     for _ in range(100):
-        client.wire.reset(client.open(), ErrorCode.CANCEL)
+        stream = client.open()
+        await client.send()
+        await wait_all_tasks_blocked()
+        client.wire.reset(stream, ErrorCode.CANCEL)
         await client.send()
         await wait_all_tasks_blocked()
     assert server.statistics().calls == 20
@@ -75,6 +79,9 @@ async def test_goaway_names_the_last_call_that_is_served(nursery: trio.Nursery) 
     await client.send()
     await wait_all_tasks_blocked()
     nursery.start_soon(server.shutdown, 5)
+    warning = await client.until_event(GoAwayReceived)
+    assert warning == GoAwayReceived(MAX_STREAM_ID, ErrorCode.NO_ERROR, b"")
+    client.events.clear()
     goaway = await client.until_event(GoAwayReceived)
     assert goaway == GoAwayReceived(served.id, ErrorCode.NO_ERROR, b"")
     late = client.open("echo")

@@ -26,9 +26,9 @@ def test_it_begins_with_the_preface_and_its_settings() -> None:
     assert dict(parse(settings.payload)) == {
         SettingId.ENABLE_PUSH: 0,
         SettingId.INITIAL_WINDOW_SIZE: 65_535,
-        SettingId.MAX_HEADER_LIST_SIZE: 65_536,
+        SettingId.MAX_HEADER_LIST_SIZE: 16_384,
     }
-    assert (window.kind, window.number) == (frames.WINDOW_UPDATE, 1_048_576 - 65_535)
+    assert (window.kind, window.number) == (frames.WINDOW_UPDATE, 262_144 - 65_535)
 
 
 def test_a_call_starts_with_headers() -> None:
@@ -236,11 +236,11 @@ def test_a_server_may_not_switch_push_on() -> None:
 def test_a_status_that_is_too_large_costs_its_own_call_only() -> None:
     connection = peers.client(Limits(max_header_list=1_000))
     first, second = client_call(connection, answered=True), client_call(connection, answered=True)
-    receive(connection, headers(first.id, ((b"grpc-status", b"5"), (b"grpc-message", b"x" * 2_000)), end=True))
+    receive(connection, headers(first.id, ((b"grpc-status", b"5"), (b"grpc-message", b"x" * 1_500)), end=True))
     assert resets(connection) == [(first.id, ErrorCode.ENHANCE_YOUR_CALM)]
     (event,) = connection.events
     assert isinstance(event, StreamReset)
     assert (event.stream, event.by_peer, event.reason) == (first, False, "header list too large")
-    receive(connection, headers(first.id, ((b"k", b"x" * 2_000),), end=True))  # late: ignored
+    receive(connection, headers(first.id, ((b"k", b"x" * 1_500),), end=True))  # late: ignored
     receive(connection, headers(second.id, OK, end=True))
     assert connection.events[1:] == [TrailersReceived(second, Trailers(0, "", ()))]

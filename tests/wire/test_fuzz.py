@@ -18,7 +18,7 @@ LIMITS = Limits(
     stream_window=2_000,
     connection_window=100_000,
     max_message=5_000,
-    max_lent=4_000,
+    shared_lent=4_000,
     max_header_list=2_000,
     write_high_water=3_000,
     pass_frames=7,
@@ -101,8 +101,8 @@ def check(connection: Connection, others: int) -> None:
     assert len(connection._buffer) - connection._position <= 16_384 + 9 + 200
     loans = connection.outbound.loans
     assert loans.lent == sum(stream.loan for stream in connection.streams.values()) <= LIMITS.max_message + 5
-    assert set(loans.line) <= set(connection.streams)
-    assert all(stream.partial is not None and stream.failure is None for stream in loans.line.values())
+    assert set(loans.line) <= set(connection.streams.values())
+    assert all(stream.partial is not None and stream.failure is None for stream in loans.line)
     for stream in connection.streams.values():
         assert stream.state not in (State.IDLE, State.CLOSED)
         assert 0 <= stream.held <= 65_535 + LIMITS.max_message + 5

@@ -77,9 +77,9 @@ def test_continuation_needs_headers_before_it() -> None:
 
 def test_a_block_far_larger_than_a_list_may_be_is_not_collected() -> None:
     blocks = HeaderBlocks(1_000)
-    blocks.add(1, bytes(2_400), 0)
+    blocks.add(1, bytes(1_200), 0)
     with pytest.raises(ConnectionFault) as caught:
-        blocks.add(1, bytes(2_400), 0)
+        blocks.add(1, bytes(1_200), 0)
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 

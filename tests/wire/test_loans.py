@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ride_trio.wire import Connection, ErrorCode, Limits, Stream
+from ride_trio.wire import Connection, ErrorCode, Limits, ServerConnection, Stream
 from ride_trio.wire.frames import WINDOW_UPDATE
 from ride_trio.wire.headers import RequestHead, response_block, trailers_block
 from ride_trio.wire.loans import Loans
+from ride_trio.wire.reserve import Reserve
+from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import State
 from tests.wire import peers
 from tests.wire.peers import Pair, data, framed, headers, receive, sent, take
@@ -15,7 +17,8 @@ from tests.wire.peers import Pair, data, framed, headers, receive, sent, take
 WINDOW = 65_535
 MEBIBYTE = 1_048_576
 MESSAGE = bytes(3_000_000)
-CAP = Limits().max_lent
+CAP = Limits().shared_lent
+WIDE = Limits(connection_window=2**24)
 
 
 def lent(connection: Connection) -> int:
@@ -24,6 +27,11 @@ def lent(connection: Connection) -> int:
     assert account.lent == sum(stream.loan for stream in connection.streams.values())
     assert account.lent <= account.cap_bytes
     return account.lent
+
+
+def in_line(connection: Connection) -> list[int]:
+    """The ids of the streams that wait, in order."""
+    return [stream.id for stream in connection.outbound.loans.line]
 
 
 def short_of(stream_id: int, size: int) -> Stream:
@@ -37,50 +45,71 @@ def short_of(stream_id: int, size: int) -> Stream:
 # ---------------------------------------------------------------- the account
 
 
-def test_loans_are_given_up_to_the_cap_and_then_in_order() -> None:
-    account = Loans(100)
+class Lender:
+    """A connection's writing half: lends, and keeps a list."""
+
+    def __init__(self, account: Loans) -> None:
+        self.account = account
+        self.lent_to: list[Stream] = []
+
+    def lend(self, stream: Stream, size: int) -> None:
+        self.account.lend(stream, size)
+        self.lent_to.append(stream)
+
+
+@pytest.fixture
+def account() -> Loans:
+    return Loans(100)
+
+
+@pytest.fixture
+def lender(account: Loans) -> Lender:
+    return Lender(account)
+
+
+def test_loans_are_given_up_to_the_cap_and_then_in_order(account: Loans, lender: Lender) -> None:
     first, second, third = short_of(1, 60), short_of(3, 50), short_of(5, 10)
-    assert account.ask(first, 60)
+    assert account.ask(first, lender, 60)
     account.lend(first, 60)
-    assert not account.ask(second, 50)
-    assert not account.ask(third, 10)  # it would fit, but nobody overtakes
-    assert not account.ask(second, 50)
-    assert list(account.line) == [3, 5]
-    assert account.next_in_line() is None
+    assert not account.ask(second, lender, 50)
+    assert not account.ask(third, lender, 10)  # it would fit, but nobody overtakes
+    assert not account.ask(second, lender, 50)
+    assert list(account.line) == [second, third]
+    account.lend_on()
+    assert lender.lent_to == []
     account.paid(first, 10)
-    assert account.next_in_line() is second
-    account.lend(second, 50)
-    assert account.next_in_line() is None
+    account.lend_on()
+    assert lender.lent_to == [second]
     account.paid(first, 50)
-    assert account.next_in_line() is third
+    account.lend_on()
+    assert lender.lent_to == [second, third]
     assert not account.line
-    assert "50 of 100 bytes to 1 streams, 0 wait" in repr(account)
+    assert "60 of 100 bytes to 2 streams, 0 wait" in repr(account)
+    assert account.concerns(second)
+    assert not account.concerns(first)
 
 
-def test_a_loan_larger_than_the_cap_is_given_if_it_is_the_only_one() -> None:
-    account = Loans(100)
+def test_a_loan_larger_than_the_cap_is_given_if_it_is_the_only_one(account: Loans, lender: Lender) -> None:
     small, large = short_of(1, 1), short_of(3, 500)
     account.lend(small, 1)
-    assert not account.ask(large, 500)
+    assert not account.ask(large, lender, 500)
     account.drop(small)
-    assert account.next_in_line() is large
-    account.lend(large, 500)
-    assert not account.ask(small, 1)
+    account.lend_on()
+    assert lender.lent_to == [large]
+    assert not account.ask(small, lender, 1)
 
 
-def test_who_has_a_loan_gets_more_without_waiting() -> None:
-    account = Loans(100)
+def test_who_has_a_loan_gets_more_without_waiting(account: Loans, lender: Lender) -> None:
     stream = short_of(1, 200)
     account.lend(stream, 200)
-    assert not account.ask(short_of(3, 1), 1)
-    assert account.ask(stream, 1)
+    assert not account.ask(short_of(3, 1), lender, 1)
+    assert account.ask(stream, lender, 1)
 
 
-def test_a_stream_that_is_over_owes_nothing_and_waits_no_longer() -> None:
-    account = Loans(100)
+def test_a_stream_that_is_over_owes_nothing_and_waits_no_longer(account: Loans, lender: Lender) -> None:
     first, second = short_of(1, 100), short_of(3, 100)
     account.lend(first, 100)
-    account.ask(second, 100)
+    account.ask(second, lender, 100)
     for _ in range(2):
         account.drop(first)
         account.drop(second)
@@ -88,15 +117,15 @@ def test_a_stream_that_is_over_owes_nothing_and_waits_no_longer() -> None:
         assert (account.lent, list(account.line)) == (0, [])
 
 
-def test_who_needs_nothing_any_more_is_passed_over() -> None:
-    account = Loans(100)
+def test_who_needs_nothing_any_more_is_passed_over(account: Loans, lender: Lender) -> None:
     first, second, third = short_of(1, 100), short_of(3, 100), short_of(5, 100)
     account.lend(first, 100)
-    assert not account.ask(second, 100)
-    assert not account.ask(third, 100)
+    assert not account.ask(second, lender, 100)
+    assert not account.ask(third, lender, 100)
     second.recv_window = 100
     account.drop(first)
-    assert account.next_in_line() is third
+    account.lend_on()
+    assert lender.lent_to == [third]
     assert not account.line
 
 
@@ -139,19 +168,19 @@ def test_large_messages_of_many_streams_take_turns_and_all_arrive() -> None:
 
 
 def test_what_is_held_for_calls_that_never_read_is_bounded() -> None:
-    pair = Pair()
+    pair = Pair(server_limits=WIDE)  # so that they ask in order
     far = crowd(pair, 40)
     pair.exchange()
     held = sum(stream.held for stream in far)
     assert held <= CAP + 40 * WINDOW
     assert sum(len(message) for stream in far for message in (*stream.inbox, stream.partial or b"")) <= held
     assert [len(stream.inbox) for stream in far] == [1] * 5 + [0] * 35
-    assert list(pair.server.outbound.loans.line) == [stream.id for stream in far[5:]]
+    assert in_line(pair.server) == [stream.id for stream in far[5:]]
 
 
 def test_loans_of_calls_that_end_go_to_those_who_wait() -> None:
     """A reset of the client's, one of ours, and an orderly end, in turn, with messages unread."""
-    pair = Pair()
+    pair = Pair(server_limits=WIDE)  # so that they ask in order
     far = crowd(pair, 40)
     for number, stream in enumerate(far):
         pair.exchange()
@@ -171,16 +200,60 @@ def test_loans_of_calls_that_end_go_to_those_who_wait() -> None:
     assert lent(pair.server) == 0
 
 
+def test_connections_share_an_account(account: Loans) -> None:
+    """A loan that one connection's call has paid goes to another connection's, whose shell is told."""
+    limits = Limits()
+    shared = Shared(Loans(100_000), Reserve(0))
+    one, other = (ServerConnection(limits, shared) for _ in range(2))
+    told = []
+    other.outbound.lent = lambda: told.append("other")
+    for connection in (one, other):
+        receive(connection, peers.PREFACE, peers.SETTINGS, headers(1), data(1, framed(bytes(150_000))[:100]))
+    assert in_line(other) == [1]
+    other.outbound.take_output()
+    assert not told
+    one.reset(one.streams[1], ErrorCode.CANCEL)
+    assert told == ["other"]
+    assert [f.stream_id for f in sent(other) if f.kind == WINDOW_UPDATE] == [1]
+    other.release()
+    assert shared.loans.lent == 0
+
+
+def test_a_half_message_makes_way_for_those_who_wait() -> None:
+    connection = peers.server(Limits(shared_lent=1))
+    for stream_id in (1, 3):
+        receive(connection, headers(stream_id), data(stream_id, framed(MESSAGE)[:100]))
+    half, waits = (connection.streams[stream_id] for stream_id in (1, 3))
+    assert connection.unsettled
+    connection.tick(begin=True)
+    assert half.failure is None
+    connection.tick()
+    assert half.failure is not None
+    assert half.failure[0] == 8  # RESOURCE_EXHAUSTED
+    # The other one had waited as long; its loan has come in the same moment, so its time begins anew.
+    assert waits.shortage() == 0 or waits.failure is not None
+
+
+def test_a_half_message_may_take_its_time_while_nobody_waits() -> None:
+    connection = peers.server(Limits(shared_lent=1))
+    receive(connection, headers(1), data(1, framed(MESSAGE)[:100]))
+    for _ in range(3):
+        connection.tick()
+    assert connection.streams[1].failure is None
+    receive(connection, peers.frames.rst_stream_frame(1, 8))
+    assert not connection.unsettled
+
+
 def test_who_ends_while_it_waits_leaves_the_line() -> None:
-    connection = peers.server(Limits(max_lent=1))
+    connection = peers.server(Limits(shared_lent=1))
     begun = framed(MESSAGE)[:100]
     for stream_id in (1, 3, 5, 7):
         receive(connection, headers(stream_id), data(stream_id, begun))
-    assert list(connection.outbound.loans.line) == [3, 5, 7]
+    assert in_line(connection) == [3, 5, 7]
     receive(connection, data(3, b"", end=True))
-    assert list(connection.outbound.loans.line) == [5, 7]
+    assert in_line(connection) == [5, 7]
     receive(connection, peers.frames.rst_stream_frame(5, 8))
-    assert list(connection.outbound.loans.line) == [7]
+    assert in_line(connection) == [7]
     connection.outbound.take_output()
     connection.reset(connection.streams[1], ErrorCode.CANCEL)
     loans = [(f.stream_id, f.number) for f in sent(connection) if f.kind == WINDOW_UPDATE]
@@ -191,7 +264,7 @@ def test_who_ends_while_it_waits_leaves_the_line() -> None:
 @pytest.mark.parametrize("at_once", [True, False])
 def test_messages_that_fit_into_windows_do_not_wait_for_loans(sizes: list[int], at_once: bool) -> None:
     """A call that never reads has borrowed all there is; another's messages lie across the end of its window."""
-    pair = Pair(server_limits=Limits(max_lent=1))
+    pair = Pair(server_limits=Limits(shared_lent=1))
     far = crowd(pair, 2)
     pair.exchange()
     assert pair.server.outbound.loans.lent > 1
@@ -213,11 +286,11 @@ def test_messages_that_fit_into_windows_do_not_wait_for_loans(sizes: list[int], 
 def test_padding_takes_no_loan_from_its_stream(padding: int) -> None:
     """Two borrowers fill the cap, and a third waits for the hundred bytes that a padded frame pays: both finish."""
     message = framed(bytes(200_000))
-    connection = peers.server(Limits(max_lent=2 * (len(message) - WINDOW)))
+    connection = peers.server(Limits(shared_lent=2 * (len(message) - WINDOW)))
     streams = [peers.server_call(connection, stream_id) for stream_id in (1, 3, 5)]
     for stream, begun in zip(streams, (message[:10], message[:10], framed(bytes(WINDOW + 95))[:10]), strict=True):
         receive(connection, data(stream.id, begun))
-    assert list(connection.outbound.loans.line) == [5]
+    assert in_line(connection) == [5]
     for start in range(10, len(message), 1_000):
         for stream in streams[:2]:
             piece = message[start : start + 1_000]

@@ -10,6 +10,7 @@ from ride_trio.wire import frames
 from ride_trio.wire.errors import LocalError
 from ride_trio.wire.frames import DATA, END_STREAM, HEADERS, RST_STREAM, ErrorCode, SettingId
 from ride_trio.wire.limits import Limits
+from ride_trio.wire.loans import Loans
 from ride_trio.wire.outbound import Outbound
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
@@ -21,7 +22,7 @@ PLENTY = 2**30
 
 
 def outbound(limits: Limits = LIMITS, window: int = PLENTY) -> Outbound:
-    out = Outbound(limits, {})
+    out = Outbound(limits, Loans(limits.shared_lent), {})
     out.window = window
     return out
 

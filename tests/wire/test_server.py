@@ -34,9 +34,9 @@ def test_it_begins_with_its_settings() -> None:
     assert dict(parse(settings.payload)) == {
         SettingId.MAX_CONCURRENT_STREAMS: 7,
         SettingId.INITIAL_WINDOW_SIZE: 1_000_000,
-        SettingId.MAX_HEADER_LIST_SIZE: 65_536,
+        SettingId.MAX_HEADER_LIST_SIZE: 16_384,
     }
-    assert (window.kind, window.stream_id, window.number) == (frames.WINDOW_UPDATE, 0, 1_048_576 - 65_535)
+    assert (window.kind, window.stream_id, window.number) == (frames.WINDOW_UPDATE, 0, 262_144 - 65_535)
 
 
 @pytest.mark.parametrize("place", range(len(PREFACE)))
@@ -279,7 +279,7 @@ def test_what_is_not_grpc_gets_an_http_answer(
 ) -> None:
     connection = peers.server()
     receive(connection, headers(1, asked(changed), end=end), *([] if end else [data(1, b"a body", end=True)]))
-    head, body, *rest = sent(connection)
+    head, body = sent(connection)
     answer = fields_of(head)
     assert answer[b":status"] == status
     assert answer[b"content-type"].startswith(b"text/plain")
@@ -287,7 +287,6 @@ def test_what_is_not_grpc_gets_an_http_answer(
     assert (answer.get(b"allow") == b"POST") is (status == b"405")
     assert words in body.payload
     assert body.flags == frames.END_STREAM
-    assert [(f.kind, f.number) for f in rest] == ([] if end else [(frames.RST_STREAM, ErrorCode.NO_ERROR)])
     assert not connection.events
     assert not connection.streams
     assert connection.fault is None
@@ -296,17 +295,84 @@ def test_what_is_not_grpc_gets_an_http_answer(
 def test_the_answer_to_head_has_no_body() -> None:
     connection = peers.server()
     receive(connection, headers(1, asked((b":method", b"HEAD")), end=True))
-    head, body = sent(connection)
+    (head,) = sent(connection)
     assert fields_of(head)[b"content-length"] == b"0"
-    assert (body.payload, body.flags) == (b"", frames.END_STREAM)
+    assert head.flags == frames.END_STREAM | frames.END_HEADERS
+    assert not connection.streams
 
 
-def test_an_http_answer_without_window_has_no_body() -> None:
+def test_an_http_answer_obeys_its_streams_window() -> None:
     connection = peers.server(settings={SettingId.INITIAL_WINDOW_SIZE: 3})
     receive(connection, headers(1, asked((b":method", b"GET")), end=True))
-    (head,) = sent(connection)
-    assert head.flags & frames.END_STREAM
+    _, begun = sent(connection)
+    assert (begun.payload, begun.flags) == (b"GET", 0)
+    receive(connection, frames.window_update_frame(1, 1_000))
+    (rest,) = sent(connection)
+    assert (rest.payload[:4], rest.flags) == (b" is ", frames.END_STREAM)
     assert not connection.streams
+
+
+def test_an_upload_that_nobody_wants_is_borne_for_half_a_window() -> None:
+    connection = peers.server()
+    receive(connection, headers(1, asked((b"content-type", b"text/html"))))
+    sent(connection)
+    receive(connection, data(1, bytes(16_000)), data(1, bytes(16_000)))
+    assert sent(connection) == []
+    receive(connection, data(1, bytes(16_000)))
+    assert [(f.kind, f.number) for f in sent(connection)] == [(frames.RST_STREAM, ErrorCode.NO_ERROR)]
+    assert not connection.streams
+
+
+@pytest.mark.parametrize("end_at_once", [True, False])
+@pytest.mark.parametrize("content_type", [b"application/grpc", b"text/html"])
+@pytest.mark.parametrize("bodies", [[], [b"\0\0\0\0\0"], [b"\0\0\0\0\0", b"\0"], [b"\0" * 7]])
+def test_data_that_is_not_as_long_as_announced_resets_the_stream(
+    bodies: list[bytes], content_type: bytes, end_at_once: bool
+) -> None:
+    connection = peers.server()
+    fields = (*asked((b"content-type", content_type)), (b"content-length", b"10"))
+    ends = [data(1, b"", end=True)]
+    if end_at_once:
+        ends = []
+        bodies = bodies or [b""]
+    frames_of_it = [data(1, body, end=end_at_once and body is bodies[-1]) for body in bodies]
+    receive(connection, headers(1, fields), *frames_of_it, *ends)
+    resets = [(f.stream_id, f.number) for f in sent(connection) if f.kind == frames.RST_STREAM]
+    assert resets == [(1, ErrorCode.PROTOCOL_ERROR)]
+    assert connection.fault is None
+
+
+def test_data_as_long_as_announced_is_taken() -> None:
+    connection = peers.server()
+    fields = (*peers.REQUEST, (b"content-length", b"11"))
+    receive(connection, headers(1, fields), data(1, peers.framed(b"x")), data(1, peers.framed(b""), end=True))
+    (request,) = connection.events
+    assert request.stream.take() == [b"x", b""]
+    assert request.stream.remote_ended
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"1.0", b"1, 2", b"9" * 19])
+def test_a_content_length_that_is_no_number_is_malformed(value: bytes) -> None:
+    connection = peers.server()
+    receive(connection, headers(1, (*peers.REQUEST, (b"content-length", value))))
+    assert [(f.stream_id, f.number) for f in sent(connection)] == [(1, ErrorCode.PROTOCOL_ERROR)]
+
+
+def test_a_tunnel_is_not_for_here() -> None:
+    connection = peers.server()
+    receive(connection, headers(1, ((b":method", b"CONNECT"), (b":authority", b"elsewhere:443"))))
+    head, _ = sent(connection)
+    assert fields_of(head)[b":status"] == b"405"
+    receive(connection, headers(3, ((b":method", b"CONNECT"), (b":authority", b"a"), (b":scheme", b"http"))))
+    assert [(f.stream_id, f.number) for f in sent(connection)] == [(3, ErrorCode.PROTOCOL_ERROR)]
+
+
+def test_an_encoding_that_we_cannot_read_is_refused_at_once() -> None:
+    connection = peers.server()
+    receive(connection, headers(1, (*peers.REQUEST, (b"grpc-encoding", b"br"))))
+    (refused,) = connection.events
+    assert isinstance(refused, RequestRefused)
+    assert (refused.code, "identity, gzip" in refused.reason) == (12, True)
 
 
 def test_the_body_of_an_http_answer_counts_against_the_connections_window() -> None:

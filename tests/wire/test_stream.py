@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ride_trio.wire.errors import StreamFault
 from ride_trio.wire.frames import MAX_WINDOW
 from ride_trio.wire.states import Input, State
-from ride_trio.wire.stream import Stream
+from ride_trio.wire.stream import Compressed, Stream
 from tests.wire.peers import framed
 
 MAX_MESSAGE = 1_000
@@ -81,15 +81,24 @@ def test_a_stream_that_ends_behind_a_message_has_not_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "encoding", "code"), [(1, "gzip", 12), (1, "identity", 13), (2, "identity", 13), (255, "gzip", 13)]
+    ("flag", "encoding", "code"), [(1, "identity", 13), (2, "identity", 13), (2, "gzip", 13), (255, "gzip", 13)]
 )
-def test_a_compressed_message_is_refused(flag: int, encoding: str, code: int) -> None:
+def test_a_flag_that_means_nothing_is_refused(flag: int, encoding: str, code: int) -> None:
     stream = opened()
     stream.encoding = encoding
     arrive(stream, framed(b"fine") + framed(b"x", flag))
     assert stream.failure is not None
     assert stream.failure[0] == code
     assert stream.take() == [b"fine"]
+
+
+def test_a_compressed_message_is_marked() -> None:
+    stream = opened()
+    stream.encoding = "gzip"
+    arrive(stream, framed(b"plain") + framed(b"packed", 1))
+    plain, packed = stream.take()
+    assert (plain, type(plain)) == (b"plain", bytes)
+    assert (packed, type(packed)) == (b"packed", Compressed)
 
 
 def test_a_message_over_the_limit_is_refused_by_its_prefix() -> None:
