@@ -226,7 +226,7 @@ class Link(ABC):
             self.reads += 1
             wire.feed(data)
             if patience.strained:
-                patience.refill(trio.current_time(), self.outbound.said)
+                patience.refill(trio.current_time())
             while wire.process(self._share()):
                 self._dispatch()
                 self._flusher.busy += 1

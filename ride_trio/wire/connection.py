@@ -83,6 +83,8 @@ class Connection(ControlFrames):
             return
         self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data
         self._position = 0
+        if self.patience.strained:
+            self.patience.earn(self.outbound.said)
 
     def process(self, budget: int = 0) -> bool:
         """Work through a bounded number of frames.

@@ -59,7 +59,7 @@ class Inflow:
         return self._full_window
 
     def relax(self) -> None:
-        """Look whether there is room again. Not inside a pass."""
+        """Look whether there is room (again). Not from inside the loop over frames, which has the window in hand."""
         self._window = self._top_up(self._window)
 
     def _has_room(self, used: int) -> bool:
@@ -81,6 +81,6 @@ class Inflow:
     @property
     def _has_room_for_calls(self) -> bool:
         """Whether a new call may come: its answers may be all that piles up, without any DATA to count them at."""
-        if self.outbound.pending_bytes <= self._full_window:
-            return not self.crowded
-        return self._has_room(self._full_window - self._window)
+        if self.crowded or self.outbound.pending_bytes > self._full_window:
+            self.relax()
+        return not self.crowded

@@ -69,16 +69,23 @@ class Patience:
         if self.left < 0:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too much that serves nothing; at last: {what}")
 
-    def refill(self, now_s: float, sent_bytes: int) -> None:
-        """What time and useful output have earned.
+    def earn(self, sent_bytes: int) -> None:
+        """What useful output has earned.
 
         Args:
-            now_s: On any clock, never going back.
             sent_bytes: `Outbound.said`: useful output since the connection began.
         """
         earned = (sent_bytes - self._earned_to) // BYTES_A_UNIT
         self._earned_to += earned * BYTES_A_UNIT
+        self.left = min(self._full, self.left + earned)
+
+    def refill(self, now_s: float) -> None:
+        """What time has brought back.
+
+        Args:
+            now_s: On any clock, never going back.
+        """
         came_back = int((now_s - self._refilled_s) * self._per_s) if self._refilled_s else 0
         # What is less than a unit yet is not lost, however often this is called.
         self._refilled_s = self._refilled_s + came_back / self._per_s if came_back else self._refilled_s or now_s
-        self.left = min(self._full, self.left + earned + came_back)
+        self.left = min(self._full, self.left + came_back)

@@ -1,0 +1,92 @@
+"""gzip: one message at a time, in slices, and never more than is wanted."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import purerpc
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from ride_trio.rpc.compression import (
+    MAX_INFLATED_BYTES,
+    SLICE_BYTES,
+    TURN_TIMEOUT_S,
+    Inflation,
+    current_inflation,
+    deflate,
+    inflate_small,
+)
+
+LIMIT = 1_000_000
+
+
+@pytest.mark.parametrize("size", [0, 1, SLICE_BYTES - 1, SLICE_BYTES])
+def test_a_small_message_is_inflated_at_once(size: int) -> None:
+    assert inflate_small(gzip.compress(bytes(size)), LIMIT) == bytes(size)
+
+
+async def test_a_large_message_takes_turns() -> None:
+    data = gzip.compress(bytes(range(256)) * 3_000)
+    assert inflate_small(data, LIMIT) is None
+    inflation = Inflation()
+    assert await inflation.inflate(data, LIMIT) == bytes(range(256)) * 3_000
+    assert inflation.inflated_bytes == 768_000
+    inflation.done(768_000)
+    assert inflation.inflated_bytes == 0
+
+
+@pytest.mark.parametrize("size", [SLICE_BYTES + 1, LIMIT + 1, 100 * LIMIT])
+async def test_a_bomb_is_refused_at_the_limit(size: int) -> None:
+    """Of a hundred megabytes one is inflated."""
+    inflation = Inflation()
+    limit = min(LIMIT, size - 1)
+    with pytest.raises(purerpc.ResourceExhaustedError, match=f"limit of {limit} bytes"):
+        await inflation.inflate(gzip.compress(bytes(size), 1), limit)
+    assert inflation.inflated_bytes == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"no gzip at all", gzip.compress(b"hello")[:-3], zlib.compress(b"hello")])
+async def test_what_is_no_gzip_is_the_senders_fault(data: bytes) -> None:
+    with pytest.raises(purerpc.InternalError, match="no valid gzip"):
+        inflate_small(data, LIMIT)
+    with pytest.raises(purerpc.InternalError, match="no valid gzip"):
+        await Inflation().inflate(data, LIMIT)
+
+
+@pytest.mark.parametrize("size", [0, 10, 500_000])
+async def test_what_is_deflated_can_be_inflated(size: int) -> None:
+    message = bytes(range(251)) * (size // 251)
+    assert gzip.decompress(await deflate(message)) == message
+
+
+async def test_a_large_message_waits_while_others_are_worked_on(autojump_clock: MockClock) -> None:
+    inflation, data = Inflation(), gzip.compress(bytes(100_000))
+    inflation.inflated_bytes = MAX_INFLATED_BYTES + 1
+    got = []
+
+    async def inflate() -> None:
+        got.append(await inflation.inflate(data, LIMIT))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inflate)
+        await wait_all_tasks_blocked()
+        assert not got
+        inflation.done(1)
+    assert got == [bytes(100_000)]
+
+
+async def test_who_waits_too_long_is_refused(autojump_clock: MockClock) -> None:
+    inflation = Inflation()
+    inflation.inflated_bytes = MAX_INFLATED_BYTES + 1
+    began = trio.current_time()
+    with pytest.raises(purerpc.ResourceExhaustedError, match="no room to decompress"):
+        await inflation.inflate(gzip.compress(bytes(100_000)), LIMIT)
+    assert trio.current_time() - began == pytest.approx(TURN_TIMEOUT_S)
+    assert inflation.inflated_bytes == MAX_INFLATED_BYTES + 1
+
+
+async def test_a_run_has_one() -> None:
+    assert current_inflation() is current_inflation()
