@@ -88,6 +88,9 @@ class ClientLink(Link):
             self.changed.unpark_all()
         super()._dispatch()
 
+    async def wind_down(self) -> None:
+        """A client's calls are no tasks of the connection."""
+
     def lost(self) -> None:
         """A client's calls are no tasks of the connection: they hear of it in `ended`."""
 

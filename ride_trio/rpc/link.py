@@ -193,7 +193,8 @@ class Link(ABC):
                 self.started()
                 self.mark()
                 try:
-                    await self._read_loop()
+                    await self._read_until_end()
+                    await self.wind_down()
                 finally:
                     self.nursery.cancel_scope.cancel()  # before `lost`: who can be cancelled is to be Cancelled
                     self.wire.release()
@@ -218,6 +219,17 @@ class Link(ABC):
     @abstractmethod
     def ended(self, error: Exception | None) -> None:
         """The connection is over: nothing more will arrive on any stream."""
+
+    @abstractmethod
+    async def wind_down(self) -> None:
+        """Nothing more will arrive: end what goes on, gently."""
+
+    async def _read_until_end(self) -> None:
+        """Read until the peer leaves or breaks a rule, or its connection is gone."""
+        try:
+            await self._read_loop()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            self._broken = self._broken or error
 
     async def _read_loop(self) -> None:
         wire, transport, patience = self.wire, self.transport, self.wire.patience

@@ -44,8 +44,16 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
 
     __slots__ = ("_compresses", "_lot", "_sent", "_source", "_source_empty", "_source_woken", "_started", "_turn")
 
-    def __init__(self, link: Link, stream: Stream, in_type: type[In], received: Count, sent: Count) -> None:
-        super().__init__(link, stream, in_type, received)
+    def __init__(
+        self,
+        link: Link,
+        stream: Stream,
+        in_type: type[In],
+        received: Count,
+        sent: Count,
+        parse: Callable[[bytes], In] | None = None,
+    ) -> None:
+        super().__init__(link, stream, in_type, received, parse)
         self._sent = sent
         self._lot: trio.lowlevel.ParkingLot | None = None
         self._started = False

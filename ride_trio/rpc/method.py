@@ -27,6 +27,7 @@ class Method:
         "cardinality",
         "function",
         "name",
+        "parse",
         "received",
         "request_type",
         "sent",
@@ -40,6 +41,7 @@ class Method:
         self.function: Callable[..., Any] = bound.method_fn
         self.cardinality: Cardinality = bound.signature.cardinality
         self.request_type: Any = bound.signature.request_type
+        self.parse: Callable[[bytes], Any] = self.request_type.FromString
         self._labels = (_TYPES[self.cardinality], service, name)
         self._metrics = metrics
         self.started = metrics.started(*self._labels)

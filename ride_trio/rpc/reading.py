@@ -7,7 +7,7 @@ these messages. So what a call holds is its window, and a message.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import purerpc
 import trio
@@ -24,6 +24,9 @@ from ride_trio.wire.states import State
 from ride_trio.wire.stream import Compressed, Stream
 
 In = TypeVar("In")
+
+# What every call begins with; nobody adds to a batch.
+_NO_MESSAGES: Final[list[bytes]] = []
 
 
 class MessageReader(Generic[In]):
@@ -48,14 +51,21 @@ class MessageReader(Generic[In]):
         "stream",
     )
 
-    def __init__(self, link: Link, stream: Stream, in_type: type[In], received: Count) -> None:
+    def __init__(
+        self,
+        link: Link,
+        stream: Stream,
+        in_type: type[In],
+        received: Count,
+        parse: Callable[[bytes], In] | None = None,
+    ) -> None:
         self._link = link
         self.stream = stream
         stream.owner = self
         self._in_type = in_type
-        self._parse: Callable[[bytes], In] = in_type.FromString  # type: ignore[attr-defined]
+        self._parse: Callable[[bytes], In] = parse or in_type.FromString  # type: ignore[attr-defined]
         self._received = received
-        self._batch: list[bytes] = []
+        self._batch: list[bytes] = _NO_MESSAGES
         self._arrival: Wakeup | None = None
         self._sink: Callable[[In | None], bool] | None = None
         self._holding = False
@@ -106,7 +116,8 @@ class MessageReader(Generic[In]):
                 await self._closed_while_receiving()
             if self._arrival is None:
                 self._arrival = Wakeup()
-            await self._arrival.wait()
+            if not self._arrival.consume():
+                await self._arrival.parked()
         self._uncredited = stream.takeable
         batch = stream.take()
         self._received.n += len(batch)
@@ -154,7 +165,7 @@ class MessageReader(Generic[In]):
         This is what makes a call as good as an async generator where one is expected, as by purerpc's stubs.
         """
         self._unread = True
-        self._batch.clear()
+        self._batch = _NO_MESSAGES
         if self._arrival is not None:
             self._arrival.set()
 

@@ -134,23 +134,23 @@ class ServerLink(Link):
         self._calls[call.stream.id] = call
         self.idle_since_s = math.inf
         assert self.nursery is not None
-        self.nursery.start_soon(self._run_call, call, name=call.head.path)
+        self.nursery.start_soon(call.run, name=call.head.path)
 
-    async def _run_call(self, call: Call[Any, Any]) -> None:
-        try:
-            await call.run()
-        except* Exception as group:  # a fault of ours: it costs this call, no other and not the connection
-            log.error("call %r failed", call, exc_info=group)
-            self.reset(call.stream, ErrorCode.INTERNAL_ERROR)
-        finally:
-            del self._calls[call.stream.id]
-            call.stream.owner = None  # a circle less for the garbage collector
-            if self.wire.crowded:
-                self.wire.relax()
-            if not self._calls:
-                self.idle_since_s = trio.current_time()
-                if self._draining:
-                    self._idle.set()
+    def call_failed(self, call: Call[Any, Any], error: BaseException) -> None:
+        """Called by a call: the engine, not its handler, has gone wrong."""
+        log.error("call %r failed", call, exc_info=error)
+        self.reset(call.stream, ErrorCode.INTERNAL_ERROR)
+
+    def call_ended(self, call: Call[Any, Any]) -> None:
+        """Called by a call, at its very end."""
+        del self._calls[call.stream.id]
+        call.stream.owner = None  # a circle less for the garbage collector
+        if self.wire.crowded:
+            self.wire.relax()
+        if not self._calls:
+            self.idle_since_s = trio.current_time()
+            if self._draining:
+                self._idle.set()
 
     def _unknown(self, path: str) -> str:
         service = path[1:].rpartition("/")[0]
@@ -206,14 +206,24 @@ class ServerLink(Link):
         for call in list(self._calls.values()):
             call.fail(purerpc.UnavailableError(why))
 
+    async def wind_down(self) -> None:
+        """Cancel the calls, a few in a pass: a thousand at once would hold up everybody else."""
+        for call in list(self._calls.values()):
+            call.scope.cancel()
+            self._lose(call)
+            await trio.lowlevel.checkpoint()
+
     def lost(self) -> None:
         """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""
         for call in self._calls.values():
-            if call.stream.state is not State.CLOSED:
-                call.stream.happened(Input.RECV_RST)
-                self.outbound.drop_pending(call.stream)
-            call.on_closed()
+            self._lose(call)
         self.wire.streams.clear()
+
+    def _lose(self, call: Call[Any, Any]) -> None:
+        if call.stream.state is not State.CLOSED:
+            call.stream.happened(Input.RECV_RST)
+            self.outbound.drop_pending(call.stream)
+        call.on_closed()
 
     def ended(self, error: Exception | None) -> None:
         self._idle.set()

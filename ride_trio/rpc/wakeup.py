@@ -6,7 +6,7 @@ with `wait_task_rescheduled` and is rescheduled by name 1-2. The engine does thi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -35,13 +35,20 @@ class Wakeup:
         Raises:
             trio.BusyResourceError: Another task waits already.
         """
-        if self._set:
-            self._set = False
-            return
+        if not self.consume():
+            await self.parked()
+
+    def consume(self) -> bool:
+        """Whether it was set; then it is not any more."""
+        was_set, self._set = self._set, False
+        return was_set
+
+    def parked(self) -> Awaitable[Any]:
+        """To be awaited at once: what `wait()` does when it has to. No coroutine of its own, which would be memory."""
         if self._task is not None:
             raise trio.BusyResourceError("another task is waiting here")
         self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105 - the caller awaits it
 
     def _abort(self, _raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
         self._task = None

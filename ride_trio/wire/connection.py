@@ -40,6 +40,8 @@ from ride_trio.wire.stream import Stream
 _FILLER: Final = bytes(PREFIX_BYTES)
 # Frames whose handlers know themselves what they are worth.
 _PAID_ELSEWHERE: Final = frozenset((frames.DATA, frames.HEADERS, frames.RST_STREAM))
+# Messages that share a frame: so many are as much work as one in a frame of its own.
+MESSAGES_A_FRAME: Final = 2
 # A call's headers are as much work as so many small messages: decoded, a call made, its task started.
 HEADERS_WORK: Final = 16
 _HEADER_AND_PREFIX_BYTES: Final = HEADER_BYTES + PREFIX_BYTES
@@ -110,8 +112,9 @@ class Connection(ControlFrames):
         buffer, position, window = self._buffer, self._position, self._window
         end = len(buffer)
         streams, ready, headers, unpack = self.streams, self.ready, self._headers, HEADER_AND_PREFIX.unpack_from
-        largest, more, self._work = self.limits.max_message, False, 0
-        for done in range(budget):
+        largest, self._work = self.limits.max_message, 0
+        while budget > 0:
+            budget -= 1
             left = end - position
             if left >= _HEADER_AND_PREFIX_BYTES:
                 head, flags, stream_id, compressed, size = unpack(buffer, position)
@@ -140,7 +143,9 @@ class Connection(ControlFrames):
                 if size == length - PREFIX_BYTES and size <= largest and not compressed and stream.partial is None:
                     stream.inbox.append(buffer[start + PREFIX_BYTES : stop])
                 elif length:
+                    before = len(stream.inbox)
                     self._assemble(stream, buffer[start:stop])
+                    budget -= (len(stream.inbox) - before) // MESSAGES_A_FRAME
                 elif not flags:
                     self.patience.spend(FRAME_COST, "an empty DATA frame")
                     continue
@@ -153,13 +158,10 @@ class Connection(ControlFrames):
             self._position, self._window = position, window
             self._on_frame(head & 0xFF, flags, stream_id & MAX_STREAM_ID, buffer[start:stop])
             window = self._window
-            if done + self._work >= budget:
-                more = end - position >= HEADER_BYTES
-                break
-        else:
-            more = end - position >= HEADER_BYTES
+            budget -= self._work
+            self._work = 0
         self._position, self._window = position, window
-        return more
+        return budget <= 0 and end - position >= HEADER_BYTES
 
     def _assemble(self, stream: Stream, data: bytes) -> None:
         stream.assemble(data, self.limits.max_message)

@@ -30,6 +30,8 @@ _GOAWAY: Final = struct.Struct(">LL")
 _REMEMBERED_RESETS: Final = 1_000
 
 
+# A call that is cancelled is as much work as so many small messages.
+RESET_WORK: Final = 8
 # gRPC's status number, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 _RESOURCE_EXHAUSTED: Final = 8
 
@@ -112,6 +114,7 @@ class ControlFrames(Inflow, ABC):
         stream = self._stream_for(stream_id, "RST_STREAM")
         self.patience.spend(FRAME_COST if stream is None else self._reset_cost, "a stream reset by its opener")
         if stream is not None:
+            self._work += RESET_WORK
             stream.happened(Input.RECV_RST)
             self.outbound.drop_pending(stream)
             self.forget_if_closed(stream)

@@ -53,6 +53,7 @@ LARGEST_TRAILERS_BYTES: Final = 8_192
 _TRAILERS_ROOM_BYTES: Final = LARGEST_TRAILERS_BYTES - 256
 # 12 bytes a character at most (four, percent-encoded): fits, whatever it says.
 _LONGEST_CACHED_MESSAGE: Final = 512
+_LONGEST_CACHED_TEXT: Final = 128
 # More than any stream could carry.
 _CONTENT_LENGTH_DIGITS: Final = 18
 _OK: Final = 0
@@ -146,6 +147,16 @@ def check_fields(stream_id: int, fields: Fields, allowed_pseudo: frozenset[bytes
     return pseudo
 
 
+def text(value: bytes) -> str:
+    """A header's value as text: the same object for the same short value, since a process sees few different ones."""
+    return _cached_text(value) if len(value) <= _LONGEST_CACHED_TEXT else value.decode("latin-1")
+
+
+@lru_cache(1024)
+def _cached_text(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
 def _malformed(stream_id: int, what: str) -> StreamFault:
     return StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, f"malformed message: {what}")
 
@@ -176,9 +187,9 @@ def _connect(stream_id: int, pseudo: dict[bytes, bytes]) -> Exception:
 def _read_request(stream_id: int, pseudo: dict[bytes, bytes], fields: Fields) -> RequestHead:
     if pseudo[b":method"] != b"POST":
         raise _wrong_method(pseudo[b":method"])
-    head = RequestHead(pseudo[b":path"].decode("latin-1"), pseudo[b":scheme"].decode("latin-1"), content_type="")
+    head = RequestHead(text(pseudo[b":path"]), text(pseudo[b":scheme"]), content_type="")
     if b":authority" in pseudo:
-        head.authority = pseudo[b":authority"].decode("latin-1")
+        head.authority = text(pseudo[b":authority"])
     metadata: list[tuple[str, str | bytes]] = []
     for name, value, _ in fields:
         if name[:5] == b"grpc-":
@@ -187,9 +198,9 @@ def _read_request(stream_id: int, pseudo: dict[bytes, bytes], fields: Fields) ->
             if name[:1] != b":":
                 metadata += decode_field(name, value)
         elif name == b"content-type":
-            head.content_type = value.decode("latin-1")
+            head.content_type = text(value)
         elif name == b"user-agent":
-            head.user_agent = value.decode("latin-1")
+            head.user_agent = text(value)
         elif name == b"content-length":
             head.content_length = content_length(stream_id, fields)
     if not is_grpc(head.content_type):

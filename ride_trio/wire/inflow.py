@@ -60,7 +60,8 @@ class Inflow:
 
     def relax(self) -> None:
         """Look whether there is room (again). Not from inside the loop over frames, which has the window in hand."""
-        self._window = self._top_up(self._window)
+        if self._window >= 0:  # below, the peer has broken the rules, and the connection is ending
+            self._window = self._top_up(self._window)
 
     def _has_room(self, used: int) -> bool:
         """Whether what the connection holds is within its own share, or the reserve has the rest of it."""

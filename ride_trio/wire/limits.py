@@ -27,7 +27,7 @@ class Limits:
         max_header_list: Largest decoded header list of a call, as in gRPC's C core. A larger one costs its
             sender the stream, or the connection if it is beyond what a mistake could explain (see `header_blocks`).
         write_high_water: What may wait for the socket before senders have to wait, too: two typical socket buffers.
-        pass_frames: Frames worked through before other connections get their turn (256 tiny ones are about 0.5 ms).
+        pass_frames: Frames worked through before other connections get their turn (64 tiny ones are about 0.2 ms).
         max_control_backlog: Answers (acks, resets, window updates) that may wait for a peer that does not read; with
             more the connection is ended. With this much beyond `write_high_water` new calls are REFUSED_STREAM.
         patience: What a peer may waste of our work at once (see `patience`); 10 a reset stream, so 1,000 of them.
@@ -42,7 +42,7 @@ class Limits:
     shared_lent: int = 16_777_216
     max_header_list: int = 16_384
     write_high_water: int = 131_072
-    pass_frames: int = 256
+    pass_frames: int = 64
     max_control_backlog: int = 262_144
     patience: int = 10_000
     patience_per_s: int = 1_000
