@@ -145,7 +145,7 @@ class EngineMetrics:
         self._accepted = Counts("grpc_server_connections_accepted_total", "Connections accepted.")
         self.connection_errors = Counts(
             "grpc_server_connection_errors_total",
-            "Connections ended for an HTTP/2 error, by its code.",
+            "Connections ended for an HTTP/2 error, by its code, or for silence (KEEPALIVE_TIMEOUT).",
             ("code",),
         )
         self._bytes_in = Counts("grpc_server_received_bytes_total", "Bytes read from connections.")

@@ -36,6 +36,8 @@ from ride_trio.wire.stream import Stream
 log = logging.getLogger(__name__)
 
 _UNIMPLEMENTED = 12
+# Stands among HTTP/2's error codes in the metric: the peer could not be told one.
+_KEEPALIVE_TIMEOUT: Final = "KEEPALIVE_TIMEOUT"
 # The ping behind the first GOAWAY: who answers it has read that, and begins no more calls.
 _LAST_CALL: Final = b"lastcall"
 # A round trip to the farthest client.
@@ -135,6 +137,10 @@ class ServerLink(Link):
         self.idle_since_s = math.inf
         assert self.nursery is not None
         self.nursery.start_soon(call.run, name=call.head.path)
+
+    def gone(self, why: str) -> None:
+        self._metrics.connection_errors(_KEEPALIVE_TIMEOUT).n += 1
+        super().gone(why)
 
     def call_failed(self, call: Call[Any, Any], error: BaseException) -> None:
         """Called by a call: the engine, not its handler, has gone wrong."""

@@ -38,6 +38,7 @@ async def test_a_client_that_has_gone_without_a_word_is_given_up(
         pass
     assert 30 < trio.current_time() - start <= 70
     assert server.statistics().calls == 0
+    assert server.metrics.connection_errors("KEEPALIVE_TIMEOUT").n == 1
     assert not any(isinstance(event, StreamReset) for event in client.events)
 
 
