@@ -23,6 +23,8 @@ LIMITS = Limits(
     write_high_water=3_000,
     pass_frames=7,
     max_control_backlog=1_000,
+    shared_unread=1_000,
+    patience=300,
 )
 # What a peer that is not read from may collect here: data up to the mark and a frame of it, as much again until calls
 # are refused, answers, and what one pass can add to each.
@@ -40,10 +42,19 @@ field_lists = st.sampled_from(
         ((b":method", b"GET"), *REQUEST[1:]),
         (*REQUEST, (b"grpc-timeout", b"x")),
         (*REQUEST, (b"k", b"v" * 1_500)),
+        (*REQUEST, (b"content-length", b"30")),
+        (*REQUEST, (b"grpc-encoding", b"gzip")),
+        (*RESPONSE, (b"content-length", b"30")),
+        ((b":method", b"CONNECT"), (b":authority", b"a")),
     ]
 )
 blocks = field_lists.map(hpack.encode) | st.binary(max_size=30)
-messages = st.binary(max_size=40).map(framed) | st.binary(max_size=40) | st.just(framed(bytes(4_000))[:1_000])
+messages = (
+    st.binary(max_size=40).map(framed)
+    | st.binary(max_size=9).map(lambda data: framed(data, 1))
+    | st.binary(max_size=40)
+    | st.just(framed(bytes(4_000))[:1_000])
+)
 setting_ids = st.sampled_from([1, 2, 3, 4, 4, 5, 6, 9])
 values = st.sampled_from([0, 1, 100, 16_384, 65_535, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 1])
 
@@ -60,7 +71,9 @@ any_frame = st.one_of(
     st.binary(max_size=30),
 )
 # What we do meanwhile: with the first open stream, or with the socket.
-actions = st.sampled_from(["take", "send", "end", "reset", "open", "write", "cork", "goaway", "nothing", "nothing"])
+actions = st.sampled_from(
+    ["take", "send", "end", "reset", "open", "write", "cork", "goaway", "tick", "nothing", "nothing"]
+)
 scripts = st.lists(st.tuples(any_frame, actions), max_size=25)
 
 
@@ -76,6 +89,8 @@ def act(connection: Connection, action: str) -> None:
             outbound.corked = True
         elif action == "goaway":
             connection.goaway()
+        elif action == "tick":
+            connection.tick()
         elif action == "open" and isinstance(connection, ClientConnection):
             connection.open(RequestHead("/a/B"))
         elif stream is None:
@@ -103,12 +118,25 @@ def check(connection: Connection, others: int) -> None:
     assert loans.lent == sum(stream.loan for stream in connection.streams.values()) <= LIMITS.max_message + 5
     assert set(loans.line) <= set(connection.streams.values())
     assert all(stream.partial is not None and stream.failure is None for stream in loans.line)
+    check_accounts(connection)
     for stream in connection.streams.values():
         assert stream.state not in (State.IDLE, State.CLOSED)
         assert 0 <= stream.held <= 65_535 + LIMITS.max_message + 5
         assert stream.to_credit < LIMITS.stream_window // 2
     ended = [event for event in connection.events if isinstance(event, ConnectionEnded)]
     assert len(ended) == (connection.fault is not None)
+
+
+def check_accounts(connection: Connection) -> None:
+    """Each sum that is kept is what it stands for."""
+    outbound, streams = connection.outbound, connection.streams.values()
+    assert outbound.pending_bytes == sum(len(stream.pending or b"") for stream in streams)
+    assert outbound.lent_bytes == sum(stream.loan for stream in streams)
+    assert set(outbound.borrowers) <= set(connection.streams)
+    assert 0 <= connection._reserve.free_bytes <= LIMITS.shared_unread
+    if connection.fault is None:
+        used = connection._full_window - connection._window
+        assert connection._arrived + used - outbound.taken == sum(stream.held for stream in streams)
 
 
 def play(connection: Connection, script: list[tuple[bytes, str]]) -> None:
