@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ride_trio_cli.exits import fail
+from ride_trio_cli.exits import fail, fail_usage
 
 app = typer.Typer(help="Measure the engine beside others.", no_args_is_help=True)
 
@@ -21,14 +22,22 @@ def bench() -> None:
 
 @app.command()
 def rpc(
-    messages: Annotated[int, typer.Option(help="Messages that each engine echoes in a round.", min=1)] = 20_000,
+    messages: Annotated[int, typer.Option(help="Messages of a row with 100 in flight in a round.", min=100)] = 20_000,
     rounds: Annotated[int, typer.Option(help="Times that every engine has its turn.", min=1)] = 5,
+    rows: Annotated[str, typer.Option(help="Rows to measure, with commas between; all by default.")] = "",
+    engines: Annotated[str, typer.Option(help="Parts of engines' names, with commas between; all by default.")] = "",
+    details: Annotated[bool, typer.Option("--details", help="Show smallest and largest of the rounds, too.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
 ) -> None:
-    """Server CPU a message on one bidi echo: our engine, grpc.aio, stock purerpc and others; one client for all."""
+    """Server CPU of echoes, calls, broadcasts; memory: our engine, grpc.aio, purerpc and others; one client for all."""
     _need_peers()
     from ride_trio_loadgen.bench import rpc
+    from ride_trio_loadgen.bench.rpc_rows import ENGINES, Scale
 
-    _end(rpc.main(messages, rounds))
+    chosen_rows = [_one_of("--rows", name, rpc.ROW_NAMES) for name in _listed(rows)] or rpc.ROW_NAMES
+    chosen_engines = [engine for part in _listed(engines) for engine in _named("--engines", part, ENGINES)] or ENGINES
+    scale = Scale(messages=messages, rounds=rounds)
+    _end(rpc.main(scale, chosen_rows, chosen_engines, details=details, json_file=json))
 
 
 @app.command()
@@ -51,6 +60,22 @@ def slow_peer(
     from ride_trio_loadgen.bench import slow_peer
 
     _end(slow_peer.main(rounds))
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _one_of(option: str, name: str, names: tuple[str, ...]) -> str:
+    if name not in names:
+        fail_usage(f"{option} {name}: allowed are {', '.join(names)}")
+    return name
+
+
+def _named(option: str, part: str, names: tuple[str, ...]) -> list[str]:
+    """All names that have this in them."""
+    found = [name for name in names if part in name]
+    return found or [_one_of(option, part, names)]
 
 
 def _need_peers() -> None:

@@ -264,11 +264,29 @@ class Call(MessageStream[In, Out]):
         if reply is not None:
             if not single:
                 raise TypeError(f"a handler of streaming answers sends or yields them, this returned {reply!r}")
-            await self.send(reply)
+            if not (single and self._answer_whole(reply)):
+                await self.send(reply)
         elif single and not self._started:
             raise TypeError("the method has a single response, and its handler returned None without having sent one")
 
+    def _answer_whole(self, reply: Any) -> bool:
+        """Send headers, the single response and the status in one go, if nothing is in the way; most unary calls."""
+        if self._headers_sent or self._compresses or self._around is not None or self.scope.cancel_called:
+            return False
+        block = response_block()
+        trailers = trailers_block(OK.int_value, "", self.trailing_metadata)
+        if not self._link.outbound.answer_whole(self.stream, block, reply.SerializeToString(), trailers):
+            return False
+        self._headers_sent = self._started = True
+        self._sent.n += 1
+        self._link.mark()
+        return True
+
     async def _single_request(self) -> In:
+        if self.stream.remote_ended and len(self.stream.inbox) == 1 and self.stream.encoding == "identity":
+            message = self.take_last()
+            if message is not None:
+                return message
         message = await self.receive()
         if message is None:
             raise purerpc.InvalidArgumentError("one request message was expected, none came")

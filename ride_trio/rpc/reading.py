@@ -127,6 +127,15 @@ class MessageReader(Generic[In]):
         self._batch = batch
         return True
 
+    def take_last(self) -> In | None:
+        """The message, if it is the only one, and the last; None if it has to be received like any other."""
+        stream = self.stream
+        if self._batch or stream.failure is not None or len(stream.inbox) != 1:
+            return None
+        self._received.n += 1
+        self._credit(stream.takeable)
+        return self.decode(stream.take()[0])
+
     def _give_back(self) -> None:
         """The batch is worked off, but for its last message: its bytes are the peer's to send again."""
         size, self._uncredited = self._uncredited, 0

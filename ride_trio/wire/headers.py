@@ -49,6 +49,8 @@ ACCEPTED_ENCODINGS: Final = ",".join(ENCODINGS).encode()
 _ESSENTIAL: Final = frozenset((b":status", b"content-type", b"grpc-accept-encoding", b"grpc-status"))
 # gRPC's clients commonly refuse a larger header list (grpc-core's and grpc-java's default), and with it the status.
 LARGEST_TRAILERS_BYTES: Final = 8_192
+# Any peer takes frames of 16 KiB: two blocks that come to less than this need no CONTINUATION.
+SMALL_BLOCK_BYTES: Final = 4_096
 # The rest is for `response_block`'s fields, which a trailers-only answer has in the same list.
 _TRAILERS_ROOM_BYTES: Final = LARGEST_TRAILERS_BYTES - 256
 # 12 bytes a character at most (four, percent-encoded): fits, whatever it says.
@@ -79,7 +81,7 @@ class NotGrpc(Exception):
 
 @dataclass(slots=True)
 class RequestHead:
-    """A gRPC request's headers.
+    """A gRPC request's headers. Nobody changes it once it is read: calls that begin alike share one.
 
     `timeout_s` is None without grpc-timeout. `previous_attempts`: how often a client has tried this call before
     (grpc-previous-rpc-attempts).

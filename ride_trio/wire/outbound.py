@@ -30,6 +30,7 @@ from ride_trio.wire.stream import Stream
 _LARGEST_SENT_BYTES: Final = 65_536
 # Bound once: the header of every message is made by it. A DATA frame's type and flags are 0.
 _pack: Final = HEADER_AND_PREFIX.pack
+_pack_header: Final = frames.HEADER.pack
 
 
 class Outbound:
@@ -231,6 +232,34 @@ class Outbound:
         self.control(frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.max_frame))
         if end:
             stream.happened(Input.SEND_END)
+
+    def answer_whole(self, stream: Stream, block: bytes, payload: bytes, trailers: bytes) -> bool:
+        """Headers, one message and trailers at once, on a stream whose peer has ended.
+
+        Returns:
+            False if windows, the buffer or the peer's settings are in the way: nothing is sent then.
+        """
+        size = len(payload) + PREFIX_BYTES
+        if (
+            size > min(stream.send_window, self.window, self.max_frame)
+            or self.size >= self.high_water
+            or self.corked
+            or self._shrink_table
+            or stream.state is not State.HALF_CLOSED_REMOTE
+            or len(trailers) + len(block) > headers.SMALL_BLOCK_BYTES
+            or self.peer.max_header_list_size < headers.LARGEST_TRAILERS_BYTES
+        ):
+            return False
+        number = stream.id
+        head = _pack_header(len(block) << 8 | frames.HEADERS, frames.END_HEADERS, number)
+        message = _pack(size << 8, 0, number, 0, len(payload))
+        tail = _pack_header(len(trailers) << 8 | frames.HEADERS, frames.END_HEADERS | END_STREAM, number)
+        self.control(b"".join((head, block, message, payload, tail, trailers)))
+        stream.send_window -= size
+        self.window -= size
+        stream.happened(Input.SEND_END)
+        self.forget(stream)
+        return True
 
     def end(self, stream: Stream, trailers: bytes = b"") -> None:
         """End our side: with a trailers block, or without one by an empty DATA frame, after what is pending."""

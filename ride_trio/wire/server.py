@@ -12,6 +12,7 @@ from ride_trio.wire.events import RequestReceived, RequestRefused
 from ride_trio.wire.frames import PREFACE, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import Fields, NotGrpc, RequestHead
+from ride_trio.wire.hpack import FieldList
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input
@@ -79,7 +80,7 @@ class ServerConnection(Connection):
         stream.flows = True
         self.streams[stream_id] = stream
         try:
-            head = headers.parse_request(stream_id, fields)
+            head = self._read_request(stream_id, fields)
         except NotGrpc as refusal:
             self._expect(stream, headers.content_length(stream_id, fields))
             self._answer_http(stream, refusal)
@@ -90,6 +91,15 @@ class ServerConnection(Connection):
             self._on_request(stream, head)
         if end:
             self._end_stream(stream)
+
+    @staticmethod
+    def _read_request(stream_id: int, fields: Fields) -> RequestHead:
+        """What the list says; of one that was seen before, what was read then."""
+        if not isinstance(fields, FieldList):
+            return headers.parse_request(stream_id, fields)
+        if not isinstance(fields.read, RequestHead):
+            fields.read = headers.parse_request(stream_id, fields)
+        return fields.read
 
     def _expect(self, stream: Stream, size: int | None) -> None:
         if size is not None:

@@ -15,15 +15,15 @@ state; a pair that is not there is an error of whoever caused the input, with th
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from ride_trio.wire.errors import LocalError, StreamFault, WireError
 from ride_trio.wire.frames import ErrorCode
 
 
-class State(Enum):
-    """Where a stream stands."""
+class State(StrEnum):
+    """Where a stream stands. Strings, because the table is looked up by their hash several times a call."""
 
     IDLE = "idle"
     OPEN = "open"
@@ -32,7 +32,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Input(Enum):
+class Input(StrEnum):
     """What can happen to a stream. END_STREAM is an input of its own, after the frame that carries it."""
 
     RECV_HEADERS = "received HEADERS"

@@ -129,17 +129,18 @@ class Stream:
                 return
             data, self.partial = bytes(partial), None
         position, end, needed = 0, len(data), PREFIX_BYTES
-        while end - position >= PREFIX_BYTES:
-            flag, length = PREFIX.unpack_from(data, position)
+        unpack, append, last = PREFIX.unpack_from, self.inbox.append, end - PREFIX_BYTES
+        while position <= last:
+            flag, length = unpack(data, position)
             if length > max_message or (flag and (flag > 1 or self.encoding == "identity")):
                 self.give_up(self._refusal(flag, length, max_message))
                 return
-            stop = position + PREFIX_BYTES + length
+            start = position + PREFIX_BYTES
+            stop = start + length
             if stop > end:
                 needed = PREFIX_BYTES + length
                 break
-            message = data[position + PREFIX_BYTES : stop]
-            self.inbox.append(Compressed(message) if flag else message)
+            append(Compressed(data[start:stop]) if flag else data[start:stop])
             position = stop
         self.needed = needed
         if position < end:

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
 from ride_trio_cli import bench
 from ride_trio_cli.main import app
+from ride_trio_loadgen.bench.rpc_rows import Scale
 
 
 @pytest.mark.parametrize(("bound_holds", "exit_code"), [(True, 0), (False, 1)])
 def test_the_exit_code_says_whether_the_bound_holds(
     bound_holds: bool, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[Any, ...]] = []
 
-    def main(messages: int, rounds: int) -> bool:
-        seen.append((messages, rounds))
+    def main(scale: Scale, rows: Any, engines: Any, *, details: bool, json_file: Path | None) -> bool:
+        seen.append((scale, rows, engines, details, json_file))
         return bound_holds
 
     monkeypatch.setattr("ride_trio_loadgen.bench.rpc.main", main)
     monkeypatch.setattr(bench, "_PEERS", ())
-    done = CliRunner().invoke(app, ["bench", "rpc", "--messages", "10", "--rounds", "2"])
-    assert (done.exit_code, seen) == (exit_code, [(10, 2)])
+    options = ["--messages", "100", "--rounds", "2", "--rows", "memory, unary-50", "--engines", "sink,aio"]
+    done = CliRunner().invoke(app, ["bench", "rpc", *options, "--details", "--json", "figures.json"])
+    assert done.exit_code == exit_code
+    engines = ["ride-trio (sink)", "grpc.aio", "grpc.aio, acks only"]
+    expected = (Scale(messages=100, rounds=2), ["memory", "unary-50"], engines, True, Path("figures.json"))
+    assert seen == [expected]
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "line"),
+    [
+        ("--rows", "memory,nothing", "ride-trio: --rows nothing: allowed are many-a-frame, in-flight-100,"),
+        ("--engines", "carrier pigeon", "ride-trio: --engines carrier pigeon: allowed are ride-trio (coroutine),"),
+    ],
+)
+def test_an_unknown_row_or_engine_is_one_line_that_names_those_there_are(
+    option: str, text: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "_PEERS", ())
+    done = CliRunner().invoke(app, ["bench", "rpc", option, text])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_missing_peer_is_one_line_that_tells_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,7 +173,7 @@ async def test_what_leaves_a_call_does_not_reach_its_connection(
     async with connect(nursery, echo_server()) as channel, open_call(channel, "hangs") as other:
         with monkeypatch.context() as patch:
             patch.setattr(Call, "_finish", broken)
-            code, message = await status_of(channel, "unary", b"")
+            code, message = await status_of(channel, "echo", b"")
         assert (code, "INTERNAL_ERROR" in message) == ("INTERNAL", True)
         assert "a fault of the engine's" in caplog.text
         assert other.status is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,11 +32,34 @@ class Child:
 
 
 @contextmanager
-def child(module: str, *arguments: str) -> Iterator[Child]:
-    """Run `python -m module arguments` until the block ends; it is killed then, whatever happened."""
+def client_on_its_own_cpu() -> Iterator[int | None]:
+    """Keep this process to one CPU until the block ends, and give another one for the server; None if there is one."""
+    allowed = os.sched_getaffinity(0)
+    ours, theirs, *_ = [*sorted(allowed), None, None]
+    if ours is None or theirs is None:
+        yield None
+        return
+    os.sched_setaffinity(0, {ours})
+    try:
+        yield theirs
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def child(module: str, *arguments: str, cpu: int | None = None) -> Iterator[Child]:
+    """Run `python -m module arguments` until the block ends; it is killed then, whatever happened.
+
+    Args:
+        module: Which says its port when it is ready.
+        arguments: Its own.
+        cpu: Where it has to run, all threads of it; anywhere if there is none.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    if cpu is not None:
+        os.sched_setaffinity(process.pid, {cpu})  # long before it has imported what starts threads
     too_late = Timer(START_TIMEOUT_S, process.kill)
     too_late.start()
     try:

@@ -1,136 +1,85 @@
-"""The same echo service under each engine, one a process.
+"""The same echo service (see `echo`) under each engine, one a process.
 
-    python -m ride_trio_loadgen.bench.echo_servers ENGINE
+    python -m ride_trio_loadgen.bench.echo_servers ENGINE [MAX_STREAMS]
 
-prints its port and answers the questions of `questions.py`.
-The bidi method is `/bench.Echo/Bidi`, messages are google.protobuf.BytesValue.
+prints its port and answers the questions of `questions.py`. MAX_STREAMS, of our engines, is how many streams a
+connection may have open.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from google.protobuf.wrappers_pb2 import BytesValue
+from ride_trio_loadgen.bench.echo import (
+    BARE_TRIO,
+    CORO,
+    GENERATOR,
+    GRPC_AIO,
+    GRPCLIB,
+    METHOD,
+    PATH,
+    PURERPC,
+    SERVICE,
+    SINK,
+)
 
-from ride_trio_loadgen.bench.questions import ready
-
-SERVICE: Final = "bench.Echo"
-METHOD: Final = "Bidi"
-PATH: Final = f"/{SERVICE}/{METHOD}"
-
-
-def _purerpc_service(handler: Callable[..., Any]) -> Any:
-    import purerpc
-
-    service = purerpc.Service(SERVICE)
-    signature = purerpc.RPCSignature(purerpc.Cardinality.STREAM_STREAM, BytesValue, BytesValue)
-    service.add_method(METHOD, handler, signature)
-    return service
+__all__ = ["ENGINES", "METHOD", "PATH", "SERVICE"]
 
 
-async def _coroutine(call: Any) -> None:
-    async for message in call:
-        await call.send(message)
+def _coroutine(max_streams: int | None = None) -> None:
+    from ride_trio_loadgen.bench.echo_trio import coroutines, ride_trio
+
+    ride_trio(coroutines(), max_streams)
 
 
-async def _generator(messages: Any) -> AsyncIterator[Any]:
-    async for message in messages:
-        yield message
+def _generator(max_streams: int | None = None) -> None:
+    from ride_trio_loadgen.bench.echo_trio import generators, ride_trio
+
+    ride_trio(generators(), max_streams)
 
 
-def _run_trio(server: Any) -> None:
-    import trio
+def _sink(max_streams: int | None = None) -> None:
+    from ride_trio_loadgen.bench.echo_trio import ride_trio, sinks
 
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            ready(await nursery.start(server.serve_async))
-
-    trio.run(main)
+    ride_trio(sinks(), max_streams)
 
 
-def ride_trio(handler: Callable[..., Any] = _coroutine) -> None:
-    from ride_trio.rpc import Server
+def _grpc_aio() -> None:
+    from ride_trio_loadgen.bench.echo_asyncio import grpc_aio
 
-    server = Server(0, host="127.0.0.1")
-    server.add_service(_purerpc_service(handler))
-    _run_trio(server)
+    grpc_aio()
 
 
-def ride_trio_generator() -> None:
-    ride_trio(_generator)
+def _grpclib() -> None:
+    from ride_trio_loadgen.bench.echo_asyncio import grpclib
+
+    grpclib()
 
 
-def purerpc() -> None:
-    import logging
+def _purerpc() -> None:
+    from ride_trio_loadgen.bench.echo_trio import stock_purerpc
 
-    import purerpc
-
-    logging.disable(logging.CRITICAL)
-    server = purerpc.Server(0)
-    server.add_service(_purerpc_service(_generator))
-    _run_trio(server)
+    stock_purerpc()
 
 
-def serve_grpc_aio(service: str, method: str, handler: Callable[..., Any], request: Any, response: Any) -> None:
-    """Serve one bidi method with grpc.aio until the process is killed."""
-    import asyncio
+def _bare_trio() -> None:
+    from ride_trio_loadgen.bench.echo_trio import bare_trio
 
-    import grpc
-
-    async def main() -> None:
-        server = grpc.aio.server()
-        bidi = grpc.stream_stream_rpc_method_handler(handler, request.FromString, response.SerializeToString)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: bidi}),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        ready(port)
-        await server.wait_for_termination()
-
-    asyncio.run(main())
+    bare_trio()
 
 
-def grpc_aio() -> None:
-    async def bidi(requests: Any, _context: Any) -> AsyncIterator[Any]:
-        async for message in requests:
-            yield message
-
-    serve_grpc_aio(SERVICE, METHOD, bidi, BytesValue, BytesValue)
-
-
-def grpclib() -> None:
-    import asyncio
-
-    import grpclib.const
-    import grpclib.server
-
-    class Echo:
-        async def bidi(self, stream: Any) -> None:
-            async for message in stream:
-                await stream.send_message(message)
-
-        def __mapping__(self) -> dict[str, Any]:
-            kind = grpclib.const.Cardinality.STREAM_STREAM
-            return {PATH: grpclib.const.Handler(self.bidi, kind, BytesValue, BytesValue)}
-
-    async def main() -> None:
-        server = grpclib.server.Server([Echo()])
-        await server.start("127.0.0.1", 0)
-        listening: Any = server._server
-        ready(listening.sockets[0].getsockname()[1])
-        await server.wait_closed()
-
-    asyncio.run(main())
-
-
-ENGINES: Final[dict[str, Callable[[], None]]] = {
-    "ride-trio (coroutine)": ride_trio,
-    "ride-trio (generator)": ride_trio_generator,
-    "grpc.aio": grpc_aio,
-    "grpclib": grpclib,
-    "purerpc": purerpc,
+# A process imports its own engine only: what others bring along would count in its memory.
+ENGINES: Final[dict[str, Callable[..., None]]] = {
+    CORO: _coroutine,
+    GENERATOR: _generator,
+    SINK: _sink,
+    GRPC_AIO: _grpc_aio,
+    GRPCLIB: _grpclib,
+    PURERPC: _purerpc,
+    BARE_TRIO: _bare_trio,
 }
 
 if __name__ == "__main__":
-    ENGINES[sys.argv[1]]()
+    ENGINES[sys.argv[1]](*(int(argument) for argument in sys.argv[2:]))

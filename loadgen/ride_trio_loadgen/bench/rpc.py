@@ -1,94 +1,86 @@
-"""`bench rpc`: server CPU a message for the same bidi echo under each engine, with the same client for all.
+"""`bench rpc`: server CPU of the same work under each engine, with the same client for all.
 
-One stream, one message a DATA frame, WINDOW messages in flight. Rounds are interleaved (every engine once a round),
-so that a noisy neighbour hits all of them; the figure is the median of the rounds, the ratio is to grpc.aio's median.
+Each engine's server runs in a process of its own, client and server on a core each if there are two. Rounds are
+interleaved (every engine once a round), so that a noisy neighbour hits all of them; a figure is the median of the
+rounds, our ratio is to grpc.aio's median.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import median
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Final
 
-import trio
-from google.protobuf.wrappers_pb2 import BytesValue
-from rich.table import Table
+from rich.console import Console
 
-from ride_trio.rpc import Channel
-from ride_trio_loadgen.bench.child import Child, child
-from ride_trio_loadgen.bench.echo_servers import ENGINES, PATH
+from ride_trio_loadgen.bench.child import child, client_on_its_own_cpu
+from ride_trio_loadgen.bench.rpc_rows import ENGINES, MEASUREMENTS, ROWS, Measurement, Scale
+from ride_trio_loadgen.bench.rpc_table import as_json, broken, table
 
-WINDOW: Final = 100
-MESSAGE: Final = BytesValue(value=b"x" * 64)
-BASELINE: Final = "grpc.aio"
-OURS: Final = "ride-trio (coroutine)"
-# Messages that warm up allocator, caches and windows, not counted.
-WARM_UP: Final = 2_000
-# Bound on a round: the slowest peer needs about 0.2 ms a message.
-ROUND_TIMEOUT_S: Final = 120.0
+# Narrower, its cells would break; a terminal that is wraps whole lines.
+TABLE_WIDTH: Final = 210
+ROW_NAMES: Final = tuple(row.name for row in ROWS)
+
+Figures = dict[str, dict[str, list[float]]]
 
 
-@dataclass(frozen=True, slots=True)
-class EchoResult:
-    """Server CPU microseconds a message (one in, one out), a value a round."""
+def run(
+    scale: Scale,
+    rows: Iterable[str] = ROW_NAMES,
+    engines: Iterable[str] = ENGINES,
+    say: Callable[[str], None] = lambda _: None,
+) -> Figures:
+    """Measure: round by round, and in a round engine by engine.
 
-    engine: str
-    cpu_us: tuple[float, ...]
-
-    @property
-    def median_us(self) -> float:
-        return median(self.cpu_us)
-
-
-async def echo(port: int, count: int, server: Child) -> float:
-    """Send `count` messages with WINDOW in flight; the server's CPU, us a message."""
-    async with (
-        Channel("127.0.0.1", port) as channel,
-        channel.open(PATH, BytesValue, BytesValue) as call,
-    ):
-        await _exchange(call, WARM_UP)
-        before = server.ask("cpu")
-        await _exchange(call, count)
-        return (server.ask("cpu") - before) / count * 1e6
-
-
-async def _exchange(call: Any, count: int) -> None:
-    for _ in range(WINDOW):
-        await call.send(MESSAGE)
-    for left in range(count, 0, -1):
-        if await call.receive() is None:
-            raise RuntimeError(f"the server ended the echo: {call.status}")
-        if left > WINDOW:
-            await call.send(MESSAGE)
+    Args:
+        scale: How much.
+        rows: Names of rows.
+        engines: Names of engines; rows that they do not have are left out.
+        say: Is told what goes on.
+    """
+    wanted, chosen = set(rows), set(engines)
+    results: Figures = {}
+    with client_on_its_own_cpu() as cpu:
+        for number in range(scale.rounds):
+            due = [m for m in MEASUREMENTS if wanted & set(m.rows) and number < m.most_rounds]
+            for _, group in groupby(due, key=lambda m: (m.server, m.alone)):
+                together = list(group)
+                for engine in together[0].engines if len(together) == 1 else ENGINES:
+                    if engine in chosen:
+                        say(f"round {number + 1} of {scale.rounds}: {engine}, {together[0].rows[0]}")
+                        _measure(together, engine, scale, cpu, results)
+    return {name: results[name] for name in ROW_NAMES if name in results and name in wanted}
 
 
-async def run(messages: int, rounds: int, engines: tuple[str, ...]) -> list[EchoResult]:
-    """All engines, round by round."""
-    values: dict[str, list[float]] = {engine: [] for engine in engines}
-    for _ in range(rounds):
-        for engine in engines:
-            with child("ride_trio_loadgen.bench.echo_servers", engine) as server, trio.fail_after(ROUND_TIMEOUT_S):
-                values[engine].append(await echo(server.port, messages, server))
-    return [EchoResult(engine, tuple(rows)) for engine, rows in values.items()]
+def _measure(together: list[Measurement], engine: str, scale: Scale, cpu: int | None, results: Figures) -> None:
+    """All that one server process is asked."""
+    asked = [measurement for measurement in together if engine in measurement.engines]
+    if not asked:
+        return
+    with child(asked[0].server, engine, *asked[0].arguments(scale), cpu=cpu) as server:
+        for measurement in asked:
+            for name, value in measurement.measure(server, engine, scale).items():
+                results.setdefault(name, {}).setdefault(engine, []).append(value)
 
 
-def table(results: list[EchoResult]) -> Table:
-    """Median, spread and ratio to the baseline."""
-    baseline = next(result.median_us for result in results if result.engine == BASELINE)
-    out = Table(title=f"bidi echo, one message a frame, {WINDOW} in flight: server CPU a message")
-    for heading in ("engine", "us a message", "min - max", f"of {BASELINE}"):
-        out.add_column(heading, justify="left" if heading == "engine" else "right")
-    for result in results:
-        spread = f"{min(result.cpu_us):.1f} - {max(result.cpu_us):.1f}"
-        out.add_row(result.engine, f"{result.median_us:.1f}", spread, f"1/{baseline / result.median_us:.1f}")
-    return out
-
-
-def main(messages: int = 20_000, rounds: int = 5) -> bool:
-    """Run and print; True if our engine needs at most a fifth of grpc.aio's CPU."""
-    from rich.console import Console
-
-    results = trio.run(run, messages, rounds, tuple(ENGINES))
-    Console().print(table(results))
-    medians = {result.engine: result.median_us for result in results}
-    return medians[OURS] <= medians[BASELINE] / 5
+def main(
+    scale: Scale,
+    rows: Iterable[str] = ROW_NAMES,
+    engines: Iterable[str] = ENGINES,
+    *,
+    details: bool = False,
+    json_file: Path | None = None,
+) -> bool:
+    """Run and print; True if every bound that was measured holds."""
+    console = Console()
+    console = Console(width=max(console.width, TABLE_WIDTH))
+    with console.status("") as status:
+        results = run(scale, rows, engines, status.update)
+    console.print(table(results, details=details))
+    if json_file is not None:
+        json_file.write_text(as_json(results) + "\n")
+    failures = broken(results)
+    for failure in failures:
+        console.print(f"does not hold: {failure}", highlight=False)
+    return not failures

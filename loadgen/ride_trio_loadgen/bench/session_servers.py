@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from ride_trio.pb.ride.v1 import ride_pb2 as pb
-from ride_trio_loadgen.bench.echo_servers import serve_grpc_aio
+from ride_trio_loadgen.bench.echo_asyncio import serve_grpc_aio
 from ride_trio_loadgen.bench.questions import ready
 
 SERVICE: Final = "ride.v1.RideStreamService"

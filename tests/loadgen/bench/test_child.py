@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from ride_trio_loadgen.bench.child import child
+from ride_trio_loadgen.bench.child import child, client_on_its_own_cpu
 
 SERVERS = "ride_trio_loadgen.bench.echo_servers"
 ENGINE = "ride-trio (coroutine)"
@@ -31,3 +31,16 @@ def test_the_child_ends_with_the_block() -> None:
         pid = server.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, signal.SIG_DFL)
+
+
+def test_client_and_server_are_kept_apart_for_as_long_as_the_block_lasts() -> None:
+    allowed = os.sched_getaffinity(0)
+    with client_on_its_own_cpu() as cpu:
+        if len(allowed) < 2:
+            assert cpu is None
+            return
+        assert cpu is not None
+        with child(SERVERS, ENGINE, cpu=cpu) as server:
+            assert os.sched_getaffinity(server.pid) == {cpu}
+        assert len(os.sched_getaffinity(0) & (allowed - {cpu})) == 1
+    assert os.sched_getaffinity(0) == allowed
