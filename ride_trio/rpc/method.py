@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from purerpc import Cardinality, Service
 
-from ride_trio.metrics import EngineMetrics
+from ride_trio.metrics import Count, EngineMetrics
 
 _TYPES: Final = {
     Cardinality.UNARY_UNARY: "unary",
@@ -21,6 +21,7 @@ class Method:
     """One method. `function(argument, request=call)` is purerpc's wrapped handler."""
 
     __slots__ = (
+        "_handled",
         "_handling",
         "_labels",
         "_metrics",
@@ -48,10 +49,14 @@ class Method:
         self.received = metrics.received(*self._labels)
         self.sent = metrics.sent(*self._labels)
         self._handling = metrics.handling(*self._labels)
+        self._handled: dict[str, Count] = {}
 
     def ended(self, code: str, seconds: float) -> None:
         """Count a call's end."""
-        self._metrics.handled(*self._labels, code).n += 1
+        cell = self._handled.get(code)
+        if cell is None:
+            cell = self._handled[code] = self._metrics.handled(*self._labels, code)
+        cell.n += 1
         self._handling.observe(seconds)
 
 

@@ -43,7 +43,7 @@ _PAID_ELSEWHERE: Final = frozenset((frames.DATA, frames.HEADERS, frames.RST_STRE
 # Messages that share a frame: so many are as much work as one in a frame of its own.
 MESSAGES_A_FRAME: Final = 2
 # A call's headers are as much work as so many small messages: decoded, a call made, its task started.
-HEADERS_WORK: Final = 16
+HEADERS_WORK: Final = 6
 _HEADER_AND_PREFIX_BYTES: Final = HEADER_BYTES + PREFIX_BYTES
 
 

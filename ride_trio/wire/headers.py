@@ -337,6 +337,8 @@ _TRAILERS_OK: Final = hpack.encode(((b"grpc-status", b"0"),))
 
 def response_block(metadata: MetadataLike = (), encoding: str = "identity") -> bytes:
     """The header block that starts a gRPC response; `encoding` is that of its compressed messages."""
+    if not metadata and encoding == "identity":
+        return _RESPONSE
     fields = encode_metadata(metadata)
     if encoding != "identity":
         fields = [(b"grpc-encoding", encoding.encode("latin-1")), *fields]
@@ -351,9 +353,9 @@ def trailers_block(code: int, message: str = "", metadata: MetadataLike = ()) ->
     Raises:
         LocalError: Metadata that gRPC does not allow.
     """
-    fields = encode_metadata(metadata)
-    if code == _OK and not message and not fields:
+    if code == _OK and not message and not metadata:
         return _TRAILERS_OK
+    fields = encode_metadata(metadata)
     if not fields and len(message) <= _LONGEST_CACHED_MESSAGE:
         return _status_block(code, message)
     return hpack.encode(_fit(_status_fields(code, message) + fields, _TRAILERS_ROOM_BYTES))

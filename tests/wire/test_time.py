@@ -60,7 +60,7 @@ def test_a_pass_has_fewer_calls_than_messages() -> None:
     connection = peers.server(Limits(pass_frames=256))
     connection.feed(b"".join(headers(2 * number + 1) for number in range(100)))
     assert connection.process()
-    assert len(connection.streams) == 256 // 17 + 1
+    assert len(connection.streams) == 256 // 7 + 1
     connection.feed(b"".join(data(1, peers.framed(b"x")) for _ in range(300)))
     while connection.process():
         pass
