@@ -148,6 +148,14 @@ class EngineMetrics:
             "Connections ended for an HTTP/2 error, by its code, or for silence (KEEPALIVE_TIMEOUT).",
             ("code",),
         )
+        self.refused = Counts(
+            "grpc_server_connections_refused_total",
+            "Connections ended before their first byte of HTTP/2: tls, peer_limit.",
+            ("reason",),
+        )
+        self.tls_reloads = Counts(
+            "grpc_server_tls_reloads_total", "Times that changed TLS files were read: ok, failed.", ("result",)
+        )
         self._bytes_in = Counts("grpc_server_received_bytes_total", "Bytes read from connections.")
         self._bytes_out = Counts("grpc_server_sent_bytes_total", "Bytes written to connections.")
         self._stalls = Counts(

@@ -4,7 +4,21 @@ from ride_trio.rpc.call import Call
 from ride_trio.rpc.channel import Channel
 from ride_trio.rpc.client_call import ClientCall
 from ride_trio.rpc.keepalive import Keepalive
+from ride_trio.rpc.listening import Listener, SocketOptions
 from ride_trio.rpc.server import Server, ServerStatistics
+from ride_trio.rpc.tls import PeerIdentity, TlsFiles
 from ride_trio.wire import Limits
 
-__all__ = ["Call", "Channel", "ClientCall", "Keepalive", "Limits", "Server", "ServerStatistics"]
+__all__ = [
+    "Call",
+    "Channel",
+    "ClientCall",
+    "Keepalive",
+    "Limits",
+    "Listener",
+    "PeerIdentity",
+    "Server",
+    "ServerStatistics",
+    "SocketOptions",
+    "TlsFiles",
+]

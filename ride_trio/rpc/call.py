@@ -77,7 +77,7 @@ class Call(MessageStream[In, Out]):
         super().__init__(link, stream, method.request_type, method.received, method.sent, method.parse)
         self.head = head
         self.peer = link.peer
-        self.peer_identity = getattr(link.transport, "identity", None)
+        self.peer_identity = link.transport.identity
         self.subject: str | None = None
         self.deadline = float("inf") if head.timeout_s is None else trio.current_time() + head.timeout_s
         self.scope = trio.CancelScope(deadline=self.deadline)

@@ -96,7 +96,7 @@ class ClientLink(Link):
 
     def ended(self, error: Exception | None) -> None:
         if error is not None:
-            self.reason = f"the connection is lost: {_first(error)}"
+            self.reason = f"the connection is lost: {_in_words(_first(error))}"
         streams = list(self.wire.streams.values())
         self.wire.streams.clear()
         for stream in streams:
@@ -107,6 +107,11 @@ class ClientLink(Link):
 def _owner(stream: Stream) -> ClientCall[Any, Any]:
     owner: ClientCall[Any, Any] = stream.owner
     return owner
+
+
+def _in_words(error: BaseException) -> str:
+    """trio's errors of broken streams often say nothing themselves, but what has caused them does."""
+    return str(error) or (_in_words(error.__cause__) if error.__cause__ else type(error).__name__)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -15,9 +15,10 @@ from ride_trio.rpc.reading import In
 from ride_trio.rpc.status import error_for, status_of
 from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import ResponseReceived, StreamReset, TrailersReceived
-from ride_trio.wire.headers import RequestHead, is_grpc, status_of_http, status_of_reset
+from ride_trio.wire.headers import RequestHead, is_grpc
 from ride_trio.wire.metadata import Metadata
 from ride_trio.wire.states import Input, State
+from ride_trio.wire.statuses import status_of_http, status_of_reset
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,17 +14,23 @@ import trio
 from purerpc import Service
 
 from ride_trio.metrics import EngineMetrics
+from ride_trio.rpc.door import Door
+from ride_trio.rpc.interceptors import ServerInterceptor, around
 from ride_trio.rpc.keepalive import Keepalive
+from ride_trio.rpc.listening import Listener, SocketOptions
 from ride_trio.rpc.server_link import Around, ServerLink
 from ride_trio.rpc.services import Provided, Services
-from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
+from ride_trio.rpc.tls import TlsFiles
+from ride_trio.rpc.transport import StreamTransport, Transport
 from ride_trio.wire import Limits
 from ride_trio.wire.shared import Shared
 
 log = logging.getLogger(__name__)
 
-# Connections the kernel may queue before we accept them: a whole city reconnecting at once.
-BACKLOG: Final = 4_096
+# Connections of one address, 20 KB each when they idle. A load balancer that hides its clients' addresses needs more.
+MAX_CONNECTIONS_PER_PEER: Final = 2_000
+# How often changed certificates are looked for.
+TLS_RELOAD_S: Final = 10.0
 # After the grace time a cancelled handler still gets to send its status and close.
 CANCEL_GRACE_S: Final = 1.0
 
@@ -37,32 +45,51 @@ class ServerStatistics:
 
 
 class Server:
-    """Serves purerpc services over HTTP/2 without TLS.
+    """Serves purerpc services over HTTP/2.
 
     Args:
         port: To listen on; 0 lets the kernel choose, and `port` is then the real one once it listens.
+        ssl_context: Encrypts that port; `TlsFiles` are read again when they change.
         host: Address or name to bind; None and "" mean all interfaces, as purerpc does.
+        also: Where else to listen.
+        options: Of its sockets.
         metrics: Where to count; its own by default.
         limits: Bounds of each connection.
-        keepalive: When to ping a quiet client, and when to give it up.
+        keepalive: When to ping a quiet client, and when to give it up or send it away.
+        interceptors: What runs around every handler, the outermost first (see `interceptors`).
+        max_connections_per_peer: Of one address; those beyond are closed at once. None for no bound. Unix sockets do
+            not count.
+        tls_reload_s: How often changed certificates are looked for.
     """
 
     def __init__(
         self,
         port: int = 50055,
+        ssl_context: ssl.SSLContext | TlsFiles | None = None,
         *,
         host: str | None = None,
+        also: Sequence[Listener] = (),
+        options: SocketOptions | None = None,
         metrics: EngineMetrics | None = None,
         limits: Limits | None = None,
         keepalive: Keepalive | None = None,
+        interceptors: Sequence[ServerInterceptor] = (),
+        max_connections_per_peer: int | None = MAX_CONNECTIONS_PER_PEER,
+        tls_reload_s: float = TLS_RELOAD_S,
     ) -> None:
         self.port = port
         self.host = host or None
+        self._ssl_context = ssl_context
+        self._also = tuple(also)
+        self.options = options or SocketOptions()
+        self._tls_reload_s = tls_reload_s
+        self._max_of_a_peer = max_connections_per_peer
+        self._of_a_peer: Counter[str] = Counter()
         self.metrics = metrics or EngineMetrics()
         self.limits = limits or Limits()
         self.keepalive = keepalive or Keepalive()
         self._shared = Shared.of(self.limits)
-        self._around: Around | None = None
+        self._around: Around | None = around(interceptors) if interceptors else None
         self._services = Services(self.metrics)
         self._links: set[ServerLink] = set()
         self._accepting: trio.CancelScope | None = None
@@ -102,46 +129,71 @@ class Server:
             raise ValueError(f"{given[0]!r} has no name: pass name='package.Service'")
         self._services.providers[name] = context_manager or Provided(service, setup_fn, teardown_fn)
 
+    def serve(self, backend: str | None = None) -> None:
+        """Serve until the process is interrupted: `trio.run(server.serve_async)`.
+
+        Args:
+            backend: purerpc's parameter; trio is the only one here.
+        """
+        if backend not in (None, "trio"):
+            raise ValueError(f"backend {backend!r}: this server runs on trio only")
+        trio.run(self.serve_async)
+
     async def serve_async(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve until cancelled, or until `shutdown()` is through.
 
         `task_status.started(port)` is called once connections are accepted; after a `shutdown()` none are any more.
+
+        Raises:
+            OSError: It cannot listen at one of its places, or use the files of its certificate.
         """
         if self._closing:
             task_status.started(self.port)
             return
-        async with self._services:
-            listeners = await self._listen()
-            async with trio.open_nursery() as nursery:
-                with trio.CancelScope() as self._accepting:
-                    if self._closing:  # since we have begun
-                        self._accepting.cancel()
-                    await trio.serve_listeners(
-                        self._serve_socket,
-                        listeners,
-                        handler_nursery=nursery,
-                        task_status=_PortStatus(self, task_status),
-                    )
+        places = (Listener(self.port, self.host, tls=self._ssl_context), *self._also)
+        async with self._services, AsyncExitStack() as stack:
+            doors = []
+            for place in places:
+                listeners = await place.open(self.options)
+                stack.callback(place.close, listeners)
+                doors.append(Door(self, place, listeners))
+            self.port = doors[0].port
+            await self._accept(doors, task_status)
 
-    async def _listen(self) -> list[trio.SocketListener]:
-        listeners = await trio.open_tcp_listeners(self.port, host=self.host, backlog=BACKLOG)
-        if self.port == 0:
-            # IPv4 and IPv6 would each get a port of their own: keep the first, which is IPv4's.
-            for extra in listeners[1:]:
-                await extra.aclose()
-            listeners = listeners[:1]
-        self.port = listeners[0].socket.getsockname()[1]
-        return listeners
-
-    async def _serve_socket(self, stream: trio.SocketStream) -> None:
-        await self._serve(SocketTransport(stream))
+    async def _accept(self, doors: list[Door], task_status: trio.TaskStatus[Any]) -> None:
+        """Serve whoever comes, until `shutdown()`; connections that live then have their own nursery."""
+        async with trio.open_nursery() as nursery, trio.open_nursery() as accepting:
+            self._accepting = accepting.cancel_scope
+            if self._closing:  # since we have begun
+                accepting.cancel_scope.cancel()
+            for door in doors:
+                if door.tls is not None:
+                    accepting.start_soon(door.tls.reload_for_ever, self._tls_reload_s)
+                await accepting.start(door.serve, nursery)
+            task_status.started(self.port)
 
     async def serve_stream(self, stream: trio.abc.Stream, peer: str = "memory") -> None:
         """Serve one connection over any trio stream, until it ends."""
         async with self._services:
-            await self._serve(StreamTransport(stream, peer))
+            await self.serve_transport(StreamTransport(stream, peer))
 
-    async def _serve(self, transport: Transport) -> None:
+    def admits(self, host: str) -> bool:
+        """Whether one more connection of this address may come; count it then, until `has_left`."""
+        if self._max_of_a_peer is not None and self._of_a_peer[host] >= self._max_of_a_peer:
+            self.metrics.refused("peer_limit").n += 1
+            log.info("a connection of %s is refused: it has %d already", host, self._max_of_a_peer)
+            return False
+        self._of_a_peer[host] += 1
+        return True
+
+    def has_left(self, host: str) -> None:
+        """A connection that was admitted is over."""
+        self._of_a_peer[host] -= 1
+        if not self._of_a_peer[host]:
+            del self._of_a_peer[host]
+
+    async def serve_transport(self, transport: Transport, objection: str | None = None) -> None:
+        """Serve one connection; with an objection, all its calls are refused for that."""
         services = self._services
         link = ServerLink(
             transport,
@@ -153,6 +205,7 @@ class Server:
             self._shared,
             self._around,
         )
+        link.objection = objection
         self.metrics.accepted.n += 1
         self.metrics.connections.n += 1
         self._links.add(link)
@@ -193,14 +246,3 @@ async def _cancel_calls_after(grace_s: float, links: list[ServerLink]) -> None:
     await trio.sleep(grace_s)
     for link in links:
         link.cancel_calls("SHUTDOWN: the server is stopping")
-
-
-class _PortStatus(trio.TaskStatus[Any]):
-    """Passes `started` on with the port, which is what purerpc's callers get."""
-
-    def __init__(self, server: Server, status: trio.TaskStatus[Any]) -> None:
-        self._server = server
-        self._status = status
-
-    def started(self, value: Any = None) -> None:
-        self._status.started(self._server.port)

@@ -35,6 +35,7 @@ from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
 
+_PERMISSION_DENIED = 7
 _UNIMPLEMENTED = 12
 # Stands among HTTP/2's error codes in the metric: the peer could not be told one.
 _KEEPALIVE_TIMEOUT: Final = "KEEPALIVE_TIMEOUT"
@@ -89,6 +90,7 @@ class ServerLink(Link):
         self._pong = trio.Event()
         self._strikes = PingStrikes(keepalive.min_ping_interval_s)
         self.around = around
+        self.objection: str | None = None  # why this client gets no call through
         self.tick_s = keepalive.handshake_timeout_s
         self.idle_since_s = trio.current_time()  # inf while there are calls
 
@@ -109,6 +111,8 @@ class ServerLink(Link):
                     pass  # opened and reset in one breath: nobody needs to hear of it
                 elif len(self._calls) >= self._max_calls:
                     self.wire.reset(stream, ErrorCode.REFUSED_STREAM)
+                elif self.objection is not None:
+                    self._refuse(stream, _PERMISSION_DENIED, self.objection)
                 elif method is None:
                     self._refuse(stream, _UNIMPLEMENTED, self._unknown(head.path))
                 else:

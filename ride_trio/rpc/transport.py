@@ -7,9 +7,12 @@ takes any trio stream (memory streams in tests, TLS), which can only be written 
 from __future__ import annotations
 
 import os
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
+
+if TYPE_CHECKING:
+    from ride_trio.rpc.tls import PeerIdentity
 
 # One read: as much as a busy connection has for us in a pass, and still quick to allocate.
 READ_BYTES: Final = 65_536
@@ -22,6 +25,7 @@ class Transport(Protocol):
     """What a connection needs. Errors of the pipe are trio.BrokenResourceError or OSError."""
 
     peer: str
+    identity: PeerIdentity | None
 
     async def read(self) -> bytes:
         """Wait for bytes; empty at the end of the stream."""
@@ -46,6 +50,7 @@ class SocketTransport:
         self._stream = stream
         self._fd = stream.socket.fileno()
         self.peer = _peer_name(stream)
+        self.identity: PeerIdentity | None = None
 
     async def read(self) -> bytes:
         while True:
@@ -86,12 +91,18 @@ def _peer_name(stream: trio.SocketStream) -> str:
     return f"unix:{name}"
 
 
+def peer_host(peer: str) -> str:
+    """The address without its port; all that come by Unix sockets are one."""
+    return "unix" if peer.startswith("unix:") else peer.rpartition(":")[0]
+
+
 class StreamTransport:
     """Any trio stream."""
 
     def __init__(self, stream: trio.abc.Stream, peer: str) -> None:
         self._stream = stream
         self.peer = peer
+        self.identity: PeerIdentity | None = None
 
     async def read(self) -> bytes:
         return bytes(await self._stream.receive_some(READ_BYTES))

@@ -60,7 +60,6 @@ _LONGEST_CACHED_TEXT: Final = 128
 _CONTENT_LENGTH_DIGITS: Final = 18
 _OK: Final = 0
 _UNKNOWN: Final = 2
-_CANCELLED: Final = 1
 _INTERNAL: Final = 13
 _LARGEST_STATUS: Final = 16
 
@@ -292,17 +291,6 @@ def _read_metadata(fields: Fields) -> Metadata:
             except ValueError:
                 continue  # an answer's unreadable metadata is dropped rather than the answer
     return tuple(rows)
-
-
-def status_of_http(http_status: int) -> int:
-    """The gRPC status for an HTTP status from something that is no gRPC server (doc/http-grpc-status-mapping.md)."""
-    return {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}.get(http_status, _UNKNOWN)
-
-
-def status_of_reset(code: int) -> int:
-    """The gRPC status for an RST_STREAM code (PROTOCOL-HTTP2.md, "Errors")."""
-    table = {ErrorCode.REFUSED_STREAM: 14, ErrorCode.CANCEL: _CANCELLED, ErrorCode.ENHANCE_YOUR_CALM: 8}
-    return {**table, ErrorCode.INADEQUATE_SECURITY: 7}.get(ErrorCode(code) if code <= 0xD else ErrorCode(2), 13)
 
 
 def request_block(head: RequestHead) -> bytes:

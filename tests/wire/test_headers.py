@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ride_trio.wire import headers
+from ride_trio.wire import headers, statuses
 from ride_trio.wire.errors import StreamFault
 from ride_trio.wire.frames import ErrorCode
 from ride_trio.wire.headers import NotGrpc, RequestHead, ResponseHead, Trailers
@@ -256,7 +256,7 @@ def test_an_http_answer() -> None:
     [(400, 13), (401, 16), (403, 7), (404, 12), (429, 14), (502, 14), (503, 14), (504, 14), (200, 2), (500, 2)],
 )
 def test_http_statuses(http: int, grpc: int) -> None:
-    assert headers.status_of_http(http) == grpc
+    assert statuses.status_of_http(http) == grpc
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_http_statuses(http: int, grpc: int) -> None:
     ],
 )
 def test_reset_codes(code: int, grpc: int) -> None:
-    assert headers.status_of_reset(code) == grpc
+    assert statuses.status_of_reset(code) == grpc
 
 
 # ---------------------------------------------------------------- trailers that peers take
