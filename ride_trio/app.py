@@ -22,11 +22,10 @@ from ride_trio.errors import ListenError
 from ride_trio.gateway import Gateway
 from ride_trio.matching import run_matching
 from ride_trio.metrics import Metrics
-from ride_trio.rpc import Server
 from ride_trio.rpc.health import HealthService
-from ride_trio.rpc.keepalive import Keepalive
 from ride_trio.rpc.reflection import reflection_services
 from ride_trio.services import RideContext, RideStreamService
+from ride_trio.serving import grpc_server
 from ride_trio.values import Address
 
 log = logging.getLogger(__name__)
@@ -63,12 +62,7 @@ class App:
         self.rides = RideContext.build(settings, self.metrics.rides, now)
         self.health = HealthService()
         self.gateway = Gateway(self.metrics.exposition)
-        self.server = Server(
-            settings.grpc_listen_addr.port,
-            host=settings.grpc_listen_addr.host,
-            metrics=self.metrics.engine,
-            keepalive=Keepalive(settings.keepalive_time_s, settings.keepalive_timeout_s),
-        )
+        self.server = grpc_server(settings, self.metrics.engine)
         self._services = [RideStreamService(self.rides).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
             self.server.add_service(service)
@@ -182,7 +176,8 @@ async def _listening(setting: str, address: Address, start: Callable[[], Awaitab
     try:
         return await start()
     except OSError as error:
-        raise ListenError(f"{setting}={address}: {error.strerror or error}") from error
+        what = error if error.filename or not error.strerror else error.strerror
+        raise ListenError(f"{setting}={address}: {what}") from error
 
 
 def _first(group: BaseExceptionGroup[ListenError]) -> ListenError:

@@ -15,11 +15,22 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from ride_trio.errors import SettingsError
-from ride_trio.values import MAX_PORT, Address, format_duration, parse_address, parse_distance, parse_duration
+from ride_trio.values import (
+    MAX_PORT,
+    Address,
+    format_duration,
+    format_size,
+    parse_address,
+    parse_distance,
+    parse_duration,
+    parse_size,
+)
 
 _MAX_DURATION_S = 86_400  # a day: nothing here is meant to take longer, so more is a slip of the unit
 _MAX_DISTANCE_M = 200_000  # 200 km: farther than any driver comes to a pickup
 HEARTBEATS_A_TIMEOUT = 3
+_YES = frozenset(("yes", "true", "on", "1"))
+_NO = frozenset(("no", "false", "off", "0"))
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -58,6 +69,12 @@ def _parse_count(text: str) -> int:
     return int(text)
 
 
+def _parse_yes_or_no(text: str) -> bool:
+    if text.lower() not in _YES | _NO:
+        raise ValueError(text)
+    return text.lower() in _YES
+
+
 def _parse_log_level(text: str) -> str:
     if text.lower() not in _LOG_LEVELS:
         raise ValueError(text)
@@ -90,6 +107,16 @@ _DISTANCE_M = Kind(
     "DISTANCE",
     "_m",
 )
+_SIZE = Kind(
+    _within(parse_size, 1_024, 2**30),
+    format_size,
+    "a size from 1KiB to 1GiB, such as 65536, 10MB or 10MiB",
+    "SIZE",
+    "_bytes",
+)
+_TEXT = Kind(str, str, "any text; empty switches it off", "TEXT")
+_PATH = Kind(str, str, "a path; empty switches it off", "PATH")
+_YES_OR_NO = Kind(_parse_yes_or_no, lambda yes: "yes" if yes else "no", "yes or no", "YES|NO")
 _LOG_LEVEL = Kind(_parse_log_level, str, "one of " + ", ".join(_LOG_LEVELS), "LEVEL")
 
 
@@ -118,6 +145,28 @@ class Settings:
     shutdown_grace_s: float = _setting("10s", _DURATION_OR_ZERO, "time that calls have to finish when the server stops")
     keepalive_time_s: float = _setting("30s", _DURATION, "quiet on a gRPC connection before it is pinged")
     keepalive_timeout_s: float = _setting("10s", _DURATION, "time a peer has to answer such a ping")
+    keepalive_min_ping_interval_s: float = _setting("15s", _DURATION_OR_ZERO, "how often a client may ping")
+    max_connection_idle_s: float = _setting(
+        "15m", _DURATION_OR_ZERO, "time without a call before a client is sent away; 0s for never"
+    )
+    max_connection_age_s: float = _setting(
+        "0s", _DURATION_OR_ZERO, "age at which a client is sent to connect anew; 0s for never"
+    )
+    max_connection_age_grace_s: float = _setting("5m", _DURATION_OR_ZERO, "time that its calls then have to finish")
+    handshake_timeout_s: float = _setting("10s", _DURATION, "time that a client has for TLS and HTTP/2's handshake")
+    max_connections_per_peer: int = _setting("2000", _count(10_000_000), "connections from one address")
+    max_concurrent_streams: int = _setting("1000", _count(1_000_000), "calls that a connection may have open")
+    max_message_bytes: int = _setting("10MiB", _SIZE, "largest message either way")
+    grpc_unix_path: str = _setting("", _PATH, "a Unix socket to listen on, too")
+    grpc_tls_cert: str = _setting("", _PATH, "PEM file of the certificate for GRPC_LISTEN_ADDR; read again on change")
+    grpc_tls_key: str = _setting("", _PATH, "PEM file of its key")
+    grpc_tls_client_ca: str = _setting("", _PATH, "PEM file of the authorities whose client certificates are needed")
+    grpc_tls_client_names: str = _setting("", _TEXT, "names of clients that may come in, by commas; empty for all")
+    reuse_port: bool = _setting("no", _YES_OR_NO, "whether several processes may listen on GRPC_LISTEN_ADDR")
+    listen_backlog: int = _setting("4096", _count(65_535), "connections that wait in the kernel to be accepted")
+    tcp_user_timeout_s: float = _setting(
+        "0s", _DURATION_OR_ZERO, "time that sent bytes may stay unacknowledged; 0s leaves it to the kernel"
+    )
     log_level: str = _setting("info", _LOG_LEVEL, "least severe log line that is written")
 
 
@@ -213,6 +262,14 @@ def _check_together(found: Mapping[str, Resolved]) -> None:
     ):
         if _given(found[longer], found[shorter]) and found[longer].value <= found[shorter].value:
             _refuse(found[longer], f"it must be longer than {found[shorter].given_as}")
+    for needed, by in (
+        ("grpc_tls_key", "grpc_tls_cert"),
+        ("grpc_tls_cert", "grpc_tls_key"),
+        ("grpc_tls_cert", "grpc_tls_client_ca"),
+        ("grpc_tls_client_ca", "grpc_tls_client_names"),
+    ):
+        if found[by].value and not found[needed].value:
+            _refuse(found[by], f"it needs {found[needed].setting.env}, too")
     taken: dict[Address, Resolved] = {}
     for resolved in found.values():
         if isinstance(resolved.value, Address) and resolved.value.port:

@@ -78,6 +78,43 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+_SIZE = re.compile(r"([0-9]{1,12})(B|kB|KiB|MB|MiB|GB|GiB)?")
+_BYTES: dict[str | None, int] = {
+    None: 1,
+    "B": 1,
+    "kB": 10**3,
+    "KiB": 2**10,
+    "MB": 10**6,
+    "MiB": 2**20,
+    "GB": 10**9,
+    "GiB": 2**30,
+}
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as `65536`, `10MB` or `10MiB`.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def format_size(size: int) -> str:
+    """Write bytes as `parse_size` reads them, in the largest binary unit that keeps the number whole."""
+    for unit in ("GiB", "MiB", "KiB"):
+        count, rest = divmod(size, _BYTES[unit])
+        if count and not rest:
+            return f"{count}{unit}"
+    return str(size)
+
+
 def parse_distance(text: str) -> float:
     """Read a distance such as `5000`, `5000m` or `5km`.
 

@@ -151,3 +151,28 @@ def test_two_listeners_cannot_share_an_address() -> None:
 def test_several_listeners_may_ask_for_any_port() -> None:
     anywhere = dict.fromkeys(("GRPC_LISTEN_ADDR", "HTTP_LISTEN_ADDR", "METRICS_LISTEN_ADDR"), "127.0.0.1:0")
     assert load_settings({}, anywhere).metrics_listen_addr == Address("127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"grpc_tls_cert": "c.pem"}, "GRPC_TLS_KEY, too"),
+        ({"grpc_tls_key": "k.pem"}, "GRPC_TLS_CERT, too"),
+        ({"grpc_tls_client_ca": "ca.pem"}, "GRPC_TLS_CERT, too"),
+        (
+            {"grpc_tls_cert": "c", "grpc_tls_key": "k", "grpc_tls_client_names": "a"},
+            "GRPC_TLS_CLIENT_CA, too",
+        ),
+        ({"reuse_port": "perhaps"}, "yes or no"),
+        ({"max_message_bytes": "10 MB"}, "such as 65536, 10MB or 10MiB"),
+        ({"max_message_bytes": "12"}, "from 1KiB"),
+    ],
+)
+def test_settings_of_the_engine_that_do_not_go(given: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load_settings(given, {})
+
+
+def test_settings_of_the_engine() -> None:
+    settings = load_settings({"reuse_port": "on", "max_message_bytes": "1MB", "max_connection_age_s": "30m"}, {})
+    assert (settings.reuse_port, settings.max_message_bytes, settings.max_connection_age_s) == (True, 10**6, 1_800)

@@ -57,7 +57,10 @@ ROOMS = {
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),
     "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, libraries="google purerpc trio"),
     "ride_trio.gateway": room(*BOTTOM, *DOMAIN, libraries="h11 trio trio_websocket"),
-    "ride_trio.app": room(*BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.gateway", libraries="trio"),
+    "ride_trio.serving": room(*BOTTOM, *RPC),
+    "ride_trio.app": room(
+        *BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.serving", "ride_trio.gateway", libraries="trio"
+    ),
     "ride_trio_loadgen": room(*BOTTOM, *RPC, libraries="google hdrh purerpc rich trio"),
     # A bench starts the servers that it measures, and plays clients that no library would be.
     "ride_trio_loadgen.bench": room(

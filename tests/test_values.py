@@ -1,10 +1,20 @@
 """Durations, addresses and distances as operators write them."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ride_trio.values import Address, format_duration, parse_address, parse_distance, parse_duration
+from ride_trio.values import (
+    Address,
+    format_duration,
+    format_size,
+    parse_address,
+    parse_distance,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +136,19 @@ def test_a_distance_is_metres_unless_it_says_km(text: str, metres: float) -> Non
 def test_what_is_no_distance_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^"):
         parse_distance(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "canonical"),
+    [("65536", 65_536, "64KiB"), ("10MB", 10**7, "10000000"), ("10MiB", 10 * 2**20, "10MiB"), ("1GiB", 2**30, "1GiB")],
+)
+def test_sizes(text: str, size: int, canonical: str) -> None:
+    assert parse_size(text) == size
+    assert format_size(size) == canonical
+    assert parse_size(canonical) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "1 MB", "-1", "1mb", "1.5MB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        parse_size(text)

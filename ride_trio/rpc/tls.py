@@ -51,13 +51,20 @@ class TlsFiles:
         """What they say now.
 
         Raises:
-            OSError: A file cannot be read, or is no certificate or key (ssl.SSLError is one).
+            OSError: A file cannot be read, or is no certificate or key.
         """
+        for path in (self.certificate, self.key, self.client_ca):
+            if path is not None:
+                path.read_bytes()  # its error names the file, ssl's don't
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        if self.client_ca is not None:
-            context.load_verify_locations(self.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except ssl.SSLError as error:
+            shown = ", ".join(str(path) for path in (self.certificate, self.key, self.client_ca) if path is not None)
+            raise OSError(f"no valid PEM certificate, key or authority in {shown}: {error.reason}") from error
         return context
 
     def changed_at(self) -> tuple[tuple[int, int], ...]:
@@ -140,7 +147,7 @@ class Tls:
             self.context = self._use(files.context())
         except OSError as error:
             self._metrics.tls_reloads("failed").n += 1
-            log.error("the new TLS files (%s, ...) cannot be used, the old ones stay: %s", files.certificate, error)
+            log.error("the new TLS files cannot be used, the old ones stay: %s", error)
         else:
             self._metrics.tls_reloads("ok").n += 1
             log.info("TLS files read again: %s", files.certificate)
