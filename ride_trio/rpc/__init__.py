@@ -1,7 +1,7 @@
 """The gRPC engine on trio: a server that carries purerpc services, and a channel for purerpc stubs."""
 
 from ride_trio.rpc.call import Call
-from ride_trio.rpc.channel import Channel
+from ride_trio.rpc.channel import Channel, insecure_channel, secure_channel
 from ride_trio.rpc.client_call import ClientCall
 from ride_trio.rpc.keepalive import Keepalive
 from ride_trio.rpc.listening import Listener, SocketOptions
@@ -21,4 +21,6 @@ __all__ = [
     "ServerStatistics",
     "SocketOptions",
     "TlsFiles",
+    "insecure_channel",
+    "secure_channel",
 ]

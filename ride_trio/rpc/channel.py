@@ -6,6 +6,7 @@ async with Channel("127.0.0.1", 7443) as channel:
 
 from __future__ import annotations
 
+import ssl
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,8 +17,9 @@ from ride_trio.metrics import Count
 from ride_trio.rpc.client_call import ClientCall
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.stub_stream import StubSocket
+from ride_trio.rpc.tls import ALPN
 from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
-from ride_trio.wire import ClientConnection, ErrorCode, Limits
+from ride_trio.wire import ClientConnection, ErrorCode, Limits, LocalError
 from ride_trio.wire.events import (
     ConnectionEnded,
     Event,
@@ -28,7 +30,7 @@ from ride_trio.wire.events import (
 )
 from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.metadata import MetadataLike, encode_metadata
-from ride_trio.wire.stream import Stream
+from ride_trio.wire.stream import ENCODINGS, Stream
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -126,13 +128,21 @@ class Channel:
         port: TCP port.
         limits: Bounds of the connection.
         stream: A connected trio stream to use instead of opening a socket.
+        ssl_context: Encrypts the connection; ALPN is set on it. The server's certificate has to be for `host`.
     """
 
     def __init__(
-        self, host: str, port: int, *, limits: Limits | None = None, stream: trio.abc.Stream | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        limits: Limits | None = None,
+        stream: trio.abc.Stream | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
         self._port = port
+        self._ssl_context = ssl_context
         self._limits = limits or Limits()
         self._stream = stream
         self._link: ClientLink | None = None
@@ -179,9 +189,27 @@ class Channel:
         if self._stream is not None:
             return StreamTransport(self._stream, f"{self._host}:{self._port}")
         try:
-            return SocketTransport(await trio.open_tcp_stream(self._host, self._port))
+            socket = await trio.open_tcp_stream(self._host, self._port)
         except OSError as error:
             raise purerpc.UnavailableError(f"cannot connect to {self._host}:{self._port}: {error}") from error
+        if self._ssl_context is None:
+            return SocketTransport(socket)
+        return await self._encrypted(socket, self._ssl_context)
+
+    async def _encrypted(self, socket: trio.SocketStream, context: ssl.SSLContext) -> Transport:
+        context.set_alpn_protocols([ALPN])
+        stream = trio.SSLStream(socket, context, server_hostname=self._host, https_compatible=True)
+        why = "it took too long"
+        try:
+            with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
+                await stream.do_handshake()
+                if stream.selected_alpn_protocol() == ALPN:
+                    return StreamTransport(stream, f"{self._host}:{self._port}")
+                why = "the server does not speak HTTP/2 (no ALPN h2)"
+        except trio.BrokenResourceError as error:
+            why = _in_words(error)
+        await trio.aclose_forcefully(stream)
+        raise purerpc.UnavailableError(f"TLS handshake with {self._host}:{self._port} failed: {why}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -201,6 +229,7 @@ class Channel:
         *,
         metadata: MetadataLike = (),
         timeout_s: float | None = None,
+        compression: str = "identity",
     ) -> ClientCall[Response, Request]:
         """A call, started by entering it: `async with channel.open(...) as call`.
 
@@ -210,16 +239,21 @@ class Channel:
             response_type: Message class of what comes back.
             metadata: Names and values; bytes for names that end in `-bin`.
             timeout_s: Sent as grpc-timeout; by default what is left of the deadline around the call, if any.
+            compression: Of what is sent: "identity" or "gzip". What comes back is read either way.
 
         Raises:
-            LocalError: Metadata that gRPC does not allow.
+            LocalError: Metadata that gRPC does not allow, or an unknown compression.
         """
+        if compression not in ENCODINGS:
+            raise LocalError(f"compression {compression!r}: one of {', '.join(ENCODINGS)}")
         encode_metadata(metadata := tuple(metadata))
         head = RequestHead(
             path,
+            scheme="http" if self._ssl_context is None else "https",
             authority=f"{self._host}:{self._port}",
             timeout_s=_time_left() if timeout_s is None else timeout_s,
             metadata=metadata,
+            encoding=compression,
         )
         return ClientCall(self, head, response_type)
 
@@ -243,6 +277,16 @@ class Channel:
         """Wait until the connection is over."""
         while self._link is not None and not self._link.over:
             await self._link.changed.park()
+
+
+def insecure_channel(host: str, port: int) -> Channel:
+    """What purerpc calls a channel without TLS."""
+    return Channel(host, port)
+
+
+def secure_channel(host: str, port: int, ssl_context: ssl.SSLContext) -> Channel:
+    """What purerpc calls a channel with TLS."""
+    return Channel(host, port, ssl_context=ssl_context)
 
 
 def _time_left() -> float | None:

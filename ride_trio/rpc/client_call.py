@@ -64,6 +64,7 @@ class ClientCall(MessageStream[In, Out]):
     def _start_on(self, link: ClientLink) -> None:
         super().__init__(link, link.client.open(self._head), self._in_type, Count(), Count())
         self._started = True
+        self._compresses = self._head.encoding != "identity"
         link.mark()
 
     async def start(self) -> None:
@@ -153,6 +154,7 @@ class ClientCall(MessageStream[In, Out]):
         if self.status is None:
             self.status = status
             self.stream.remote_ended = True
+            self.release()
             self._ended.set()
             self._channel.call_ended()
             self.on_writable()

@@ -18,7 +18,7 @@ import trio
 import trustme
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from ride_trio.rpc import Channel, Keepalive, Server, TlsFiles
+from ride_trio.rpc import Channel, Keepalive, Server, TlsFiles, secure_channel
 from tests.rpc.desk import until
 from tests.rpc.echo import value
 
@@ -137,6 +137,23 @@ async def test_tls_with_our_client_and_grpcios(authority: Authority, files: TlsF
     async with serving(files) as server:
         assert await ask_ours(server.port, authority.client_context()) == b"hello"
         assert await ask_grpcio(server.port, authority.grpcio_credentials()) == ("OK", "hello")
+
+
+async def test_a_channel_that_encrypts(authority: Authority, files: TlsFiles) -> None:
+    async with (
+        serving(files) as server,
+        secure_channel("localhost", server.port, authority.client_context()) as channel,
+        channel.open(PATH, BytesValue, BytesValue) as call,
+    ):
+        await call.send(value(b"hello"))
+        assert (await call.receive()) == value(b"hello")
+
+
+async def test_a_channel_says_why_it_cannot_shake_hands(authority: Authority, files: TlsFiles) -> None:
+    async with serving(files) as server:
+        with pytest.raises(purerpc.UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            async with secure_channel("localhost", server.port, ssl.create_default_context()):
+                pass
 
 
 async def test_a_context_of_ones_own(authority: Authority, files: TlsFiles) -> None:
