@@ -1,6 +1,10 @@
-"""gRPC's interoperability cases: our server under grpcio."""
+"""gRPC's interoperability cases: our server under grpcio and grpc-js."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 import trio
@@ -27,3 +31,26 @@ async def test_case_with_grpcio(name: str, nursery: trio.Nursery) -> None:
     with trio.fail_after(10):
         while server.statistics().calls:  # noqa: ASYNC110 - what is waited for happens in the kernel, too
             await trio.sleep(0.01)
+
+
+async def test_cases_with_grpc_js(nursery: trio.Nursery, node_modules: str) -> None:
+    """All in one process: node needs half a second to begin."""
+    server = our_server()
+    port = await nursery.start(server.serve_async)
+    async with recording(port) as recorder:
+        said = await trio.to_thread.run_sync(_play_in_node, recorder.port, node_modules)
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.split() == list(grpcio_client.CASES)
+        assert True in recorder.client.compressed
+        assert True in recorder.server.compressed
+        assert b"gzip" in recorder.server.values(b"grpc-encoding")
+
+
+def _play_in_node(port: int, modules: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["node", str(Path(__file__).with_name("grpc_js_client.js")), str(port)],
+        env={**os.environ, "NODE_PATH": modules},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
