@@ -174,6 +174,7 @@ const cases = {
     console.log(name);
   }
   client.close();
+  process.exit(0); // timers of cancelled calls would keep it for their deadline
 })().catch((error) => {
   console.error(error);
   process.exit(1);
