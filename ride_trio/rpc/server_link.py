@@ -35,6 +35,7 @@ from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
 
+_CANCELLED = "CANCELLED"
 _PERMISSION_DENIED = 7
 _UNIMPLEMENTED = 12
 # Stands among HTTP/2's error codes in the metric: the peer could not be told one.
@@ -107,8 +108,10 @@ class ServerLink(Link):
         match event:
             case RequestReceived(stream, head):
                 method = self._methods.get(head.path)
-                if stream.state is State.CLOSED:
-                    pass  # opened and reset in one breath: nobody needs to hear of it
+                if stream.state is State.CLOSED:  # opened and reset in one breath: counted, and that is all
+                    if method is not None:
+                        method.started.n += 1
+                        method.ended(_CANCELLED, 0.0)
                 elif len(self._calls) >= self._max_calls:
                     self.wire.reset(stream, ErrorCode.REFUSED_STREAM)
                 elif self.objection is not None:

@@ -10,7 +10,7 @@ from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import GoAwayReceived, ResponseReceived, StreamReset
 from ride_trio.wire.frames import MAX_STREAM_ID
 from ride_trio.wire.hpack import encode
-from tests.rpc.echo import bidi, echo_server
+from tests.rpc.echo import NAME, bidi, echo_server
 from tests.rpc.peers import RawClient
 
 
@@ -91,3 +91,13 @@ async def test_goaway_names_the_last_call_that_is_served(nursery: trio.Nursery) 
     client.wire.outbound.end(served)
     assert (await client.status(served)).code == 0
     await client.until_closed()
+
+
+async def test_a_call_that_is_opened_and_reset_in_one_breath_is_counted(nursery: trio.Nursery) -> None:
+    server = echo_server()
+    client = await RawClient(nursery, server).shake_hands()
+    client.wire.reset(client.open("hangs"), ErrorCode.CANCEL)
+    await client.send()
+    await wait_all_tasks_blocked()
+    assert server.statistics().calls == 0
+    assert server.metrics.handled("bidi_stream", NAME, "hangs", "CANCELLED").n == 1
