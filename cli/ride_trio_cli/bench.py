@@ -62,6 +62,20 @@ def slow_peer(
     _end(slow_peer.main(rounds))
 
 
+@app.command()
+def attacks(
+    only: Annotated[str, typer.Option(help="Parts of attacks' names, with commas between; all by default.")] = "",
+    seconds: Annotated[float, typer.Option(help="Length of a round, without and beside each.", min=0.5)] = 2.5,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
+) -> None:
+    """A healthy client's echo times without and beside known attacks, the server's memory, and what it answers."""
+    from ride_trio_loadgen.bench import attack_bench
+    from ride_trio_loadgen.bench.attacks import ATTACKS
+
+    names = tuple(name for part in _listed(only) for name in _named("--only", part, tuple(ATTACKS)))
+    _end(attack_bench.main(names or tuple(ATTACKS), seconds, json))
+
+
 def _listed(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 

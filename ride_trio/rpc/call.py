@@ -222,6 +222,7 @@ class Call(MessageStream[In, Out]):
         except* Exception as group:  # a fault of ours: it costs this call, no other and not the connection
             self._server_link.call_failed(self, group)
         finally:  # the connection's end cancels from outside: that call is counted, too
+            raised = None  # its traceback has this frame: not to wait for the garbage collector, with all that it holds
             self._method.ended(status.status_code.name, trio.current_time() - started_at)
             self._server_link.call_ended(self)
 

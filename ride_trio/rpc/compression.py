@@ -107,6 +107,7 @@ async def _inflate(data: bytes, limit: int) -> bytes:
         slices.append(_step(inflater, data))
         size += len(slices[-1])
         if size > limit:
+            slices.clear()  # not to live on in the error's traceback
             break
         data = inflater.unconsumed_tail
         await trio.lowlevel.checkpoint()

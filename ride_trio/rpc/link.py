@@ -229,7 +229,7 @@ class Link(ABC):
         try:
             await self._read_loop()
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-            self._broken = self._broken or error
+            self._broken = self._broken or error.with_traceback(None)
 
     async def _read_loop(self) -> None:
         wire, transport, patience = self.wire, self.transport, self.wire.patience

@@ -280,7 +280,7 @@ class ControlFrames(Inflow, ABC):
 
     def fail(self, fault: ConnectionFault) -> None:
         """Give the connection up: GOAWAY is queued, further input is ignored."""
-        self.fault = fault
+        self.fault = fault.with_traceback(None)  # it would hold the input until the garbage collector comes
         self.goaway(fault.code, fault.message)
         self.events.append(ConnectionEnded(fault))
 

@@ -37,7 +37,7 @@ class Limits:
     max_concurrent_streams: int = 1_000
     stream_window: int = frames.DEFAULT_WINDOW
     connection_window: int = 262_144
-    shared_unread: int = 8_388_608
+    shared_unread: int = 4_194_304
     max_message: int = 10_485_760
     shared_lent: int = 16_777_216
     max_header_list: int = 16_384

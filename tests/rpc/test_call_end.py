@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import purerpc
@@ -187,3 +189,26 @@ async def _receive_all(call: Any, received: list[BytesValue | None]) -> None:
 async def _send_for_ever(call: Any) -> None:
     while True:
         await call.send(KB)
+
+
+@pytest.mark.parametrize("error", [purerpc.ResourceExhaustedError("too large"), ValueError("a bug")])
+async def test_what_a_failed_handler_held_does_not_wait_for_the_garbage_collector(
+    nursery: trio.Nursery, error: Exception
+) -> None:
+    class Large:
+        """Stands for a message."""
+
+    held: list[weakref.ref[Large]] = []
+
+    async def handler(call: Any) -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        raise type(error)(*error.args)
+
+    async with connect(nursery, bidi(handler)) as channel:
+        gc.disable()
+        try:
+            assert (await status_of(channel, "Bidi"))[0] != "OK"
+            assert held[0]() is None
+        finally:
+            gc.enable()

@@ -48,6 +48,13 @@ async def test_a_bomb_is_refused_at_the_limit(size: int) -> None:
     assert inflation.inflated_bytes == 0
 
 
+async def test_an_error_does_not_hold_what_was_inflated() -> None:
+    with pytest.raises(purerpc.ResourceExhaustedError) as caught:
+        await Inflation().inflate(gzip.compress(bytes(2 * LIMIT), 1), LIMIT)
+    held = [value for entry in caught.traceback for value in entry.frame.f_locals.values()]
+    assert not any(value for value in held if isinstance(value, list))
+
+
 @pytest.mark.parametrize("data", [b"", b"no gzip at all", gzip.compress(b"hello")[:-3], zlib.compress(b"hello")])
 async def test_what_is_no_gzip_is_the_senders_fault(data: bytes) -> None:
     with pytest.raises(purerpc.InternalError, match="no valid gzip"):

@@ -201,6 +201,7 @@ def test_more_data_than_the_connections_window_ends_the_connection() -> None:
     assert connection.fault is None
     receive(connection, data(1, framed(bytes(16_379))))
     assert fault_of(connection) is ErrorCode.FLOW_CONTROL_ERROR
+    assert connection.fault.__traceback__ is None  # in which the input would live on
 
 
 @pytest.mark.parametrize("padding", [None, 0, 255])
