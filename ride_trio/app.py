@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 # When the collector runs: container objects made since, beyond those that went, before the young ones are looked at;
 # collections of these before the middle ones are, too; and of those before all are. A session leaves no circle behind,
 # so there is little to find, but what is looked at stops everybody: about 0.4 us an object, and a session is 50 of
-# them. Each object is looked at twice while it is young, however small the steps are; hence small ones, at most 6,000
-# objects (2 ms) at a time, and a look at all of them (1 s at 50,000 sessions) only after 50 million.
-GC_THRESHOLDS: Final = (2_000, 2, 12_500)
+# them. Each object is looked at twice while it is young, however small the steps are; hence small ones, at most 3,000
+# objects (1 ms) at a time, and a look at all of them (1 s at 50,000 sessions) only after 50 million.
+GC_THRESHOLDS: Final = (1_000, 2, 25_000)
 # Of the grace time, seconds that stay for cancelled calls to send their status and for the process to exit.
 EXIT_RESERVE_S: Final = 1.5
 
