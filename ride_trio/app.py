@@ -73,7 +73,7 @@ class App:
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 bound = await self._start(nursery)
                 self._announce()
-                _tune_gc()
+                tune_gc()
                 log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
                 task_status.started(bound)
                 await self._until_stopped(nursery, signals)
@@ -160,7 +160,7 @@ def raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _tune_gc() -> None:
+def tune_gc() -> None:
     """What has been built by now lives as long as the process: never look at it again."""
     gc.collect()
     gc.freeze()

@@ -76,6 +76,17 @@ def attacks(
     _end(attack_bench.main(names or tuple(ATTACKS), seconds, json))
 
 
+@app.command()
+def soak(
+    seconds: Annotated[float, typer.Option(help="How long.", min=10)] = 600.0,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
+) -> None:
+    """Connections and calls that open, idle, reset, half-close and age out, in rush hours: is anything left behind?"""
+    from ride_trio_loadgen.bench import soak
+
+    _end(soak.main(seconds, json))
+
+
 def _listed(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 

@@ -23,6 +23,7 @@ from ride_trio.rpc.transport import LINGER_S, Transport
 from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire import Connection, ErrorCode
 from ride_trio.wire.events import ConnectionEnded, Event
+from ride_trio.wire.outbound import nobody_to_tell
 from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -207,6 +208,8 @@ class Link(ABC):
             self.ended(self._broken)
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
                 await self.transport.aclose()
+            # Circles less for the garbage collector: connections come and go.
+            self.outbound.lent, self.nursery = nobody_to_tell, None
 
     @abstractmethod
     def started(self) -> None:

@@ -37,11 +37,12 @@ CANCEL_GRACE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics:
-    """A server at one moment."""
+    """A server at one moment. `held_bytes`: of the memory that its connections share (see `wire.shared`)."""
 
     connections: int
     calls: int
     streams: int
+    held_bytes: int = 0
 
 
 class Server:
@@ -101,7 +102,10 @@ class Server:
     def statistics(self) -> ServerStatistics:
         links = self._links
         return ServerStatistics(
-            len(links), sum(link.calls for link in links), sum(len(link.wire.streams) for link in links)
+            connections=len(links),
+            calls=sum(link.calls for link in links),
+            streams=sum(len(link.wire.streams) for link in links),
+            held_bytes=self._shared.held_bytes,
         )
 
     def add_service(

@@ -66,18 +66,6 @@ class Connection(ControlFrames):
         self._buffer = b""
         self._position = 0
         self._stream_threshold = max(1, limits.stream_window // 2)
-        self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
-            frames.DATA: self._on_uncommon_data,
-            frames.HEADERS: self._on_headers,
-            frames.PRIORITY: self._on_priority,
-            frames.RST_STREAM: self._on_rst_stream,
-            frames.SETTINGS: self._on_settings,
-            frames.PUSH_PROMISE: self._on_push_promise,
-            frames.PING: self._on_ping,
-            frames.GOAWAY: self._on_goaway,
-            frames.WINDOW_UPDATE: self._on_window_update,
-            frames.CONTINUATION: self._on_continuation,
-        }
 
     def feed(self, data: bytes) -> None:
         """Add received bytes; `process` works through them."""
@@ -184,10 +172,10 @@ class Connection(ControlFrames):
         self._headers.check_next(kind, stream_id)
         if kind not in _PAID_ELSEWHERE:
             self.patience.spend(FRAME_COST, f"a frame of type {kind}")
-        handler = self._handlers.get(kind)
+        handler = _HANDLERS.get(kind)
         if handler is not None:
             try:
-                handler(flags, stream_id, payload)
+                handler(self, flags, stream_id, payload)
             except StreamFault as fault:
                 self._refuse_stream(fault)
 
@@ -279,3 +267,18 @@ def unpad(payload: bytes) -> bytes:
     if not payload or payload[0] >= len(payload):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding longer than the frame")
     return payload[1 : len(payload) - payload[0]]
+
+
+# One table for all connections: bound methods would tie each of them into a circle.
+_HANDLERS: Final[dict[int, Callable[[Connection, int, int, bytes], None]]] = {
+    frames.DATA: Connection._on_uncommon_data,
+    frames.HEADERS: Connection._on_headers,
+    frames.PRIORITY: Connection._on_priority,
+    frames.RST_STREAM: Connection._on_rst_stream,
+    frames.SETTINGS: Connection._on_settings,
+    frames.PUSH_PROMISE: Connection._on_push_promise,
+    frames.PING: Connection._on_ping,
+    frames.GOAWAY: Connection._on_goaway,
+    frames.WINDOW_UPDATE: Connection._on_window_update,
+    frames.CONTINUATION: Connection._on_continuation,
+}

@@ -77,7 +77,7 @@ class Outbound:
         self.said = 0
         self.pending_bytes = 0
         self.taken = 0
-        self.lent: Callable[[], None] = _nobody_to_tell
+        self.lent: Callable[[], None] = nobody_to_tell
         self.lent_bytes = 0
         self.borrowers: dict[int, Stream] = {}
         self.high_water = limits.write_high_water
@@ -360,5 +360,5 @@ class Outbound:
         self.lent()
 
 
-def _nobody_to_tell() -> None:
+def nobody_to_tell() -> None:
     """Without a shell nobody has to be told that there is output."""

@@ -19,3 +19,8 @@ class Shared:
     @classmethod
     def of(cls, limits: Limits) -> Shared:
         return cls(Loans(limits.shared_lent), Reserve(limits.shared_unread))
+
+    @property
+    def held_bytes(self) -> int:
+        """What connections have of both now."""
+        return self.loans.lent + self.reserve.size_bytes - self.reserve.free_bytes

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -101,3 +104,29 @@ async def test_a_call_that_is_opened_and_reset_in_one_breath_is_counted(nursery:
     await wait_all_tasks_blocked()
     assert server.statistics().calls == 0
     assert server.metrics.handled("bidi_stream", NAME, "hangs", "CANCELLED").n == 1
+
+
+@pytest.mark.parametrize("end", ["leaves", "breaks a rule", "is torn away"])
+async def test_an_ended_connection_leaves_no_circle_for_the_garbage_collector(
+    nursery: trio.Nursery, end: str, autojump_clock: MockClock
+) -> None:
+    server = echo_server()
+    client = await RawClient(nursery, server).shake_hands()
+    client.open("hangs")
+    client.open("echo_call", b"\n\1x")
+    await client.until_event(ResponseReceived)
+    ended = weakref.ref(next(iter(server._links)))
+    gc.collect()
+    gc.disable()
+    try:
+        if end == "leaves":
+            await client.stream.send_eof()
+        elif end == "breaks a rule":
+            await client.send(b"\0\0\4\x08\0\0\0\0\0\0\0\0\0")  # WINDOW_UPDATE of 0
+        await trio.sleep(1)
+        await client.stream.aclose()
+        await trio.sleep(1)
+        assert not server._links
+        assert ended() is None
+    finally:
+        gc.enable()

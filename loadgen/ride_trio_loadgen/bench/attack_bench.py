@@ -104,9 +104,8 @@ def _p50_p99(times: list[float]) -> tuple[float, float]:
 
 
 def table(results: list[AttackResult]) -> Table:
-    out = Table(
-        title=f"a healthy client's echoes, {RATE_HZ:g} a second, without / beside an attack", title_justify="left"
-    )
+    title = f"a healthy client's echoes, {RATE_HZ:g} a second, without and beside an attack"
+    out = Table(title=title, box=None, padding=(0, 1, 0, 0))
     for heading in ("attack", "p50 ms", "beside", "p99 ms", "beside", "ratio", "MiB", "holds"):
         out.add_column(heading, justify="left" if heading == "attack" else "right", no_wrap=True)
     for result in results:

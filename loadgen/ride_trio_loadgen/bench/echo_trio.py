@@ -159,7 +159,8 @@ def generators() -> dict[str, Handler]:
 # ---------------------------------------------------------------------- servers
 
 
-def _service(handlers: Mapping[str, Handler]) -> purerpc.Service:
+def service_of(handlers: Mapping[str, Handler]) -> purerpc.Service:
+    """The echo service with these handlers."""
     service = purerpc.Service(SERVICE)
     for name, handler in handlers.items():
         kind = purerpc.Cardinality.UNARY_UNARY if name == "Unary" else purerpc.Cardinality.STREAM_STREAM
@@ -178,25 +179,16 @@ def _run(server: Any) -> None:
 def ride_trio(handlers: Mapping[str, Handler], max_streams: int | None = None) -> None:
     """Ours, with Python's own thresholds for the garbage collector as the other engines; for very many streams with
     those of `ride-trio serve`: the row is about what the engine does, not about when Python looks at every object."""
+    from ride_trio.app import tune_gc
     from ride_trio.rpc import Limits, Server
 
     limits = Limits()
     if max_streams is not None:
         limits = Limits(max_concurrent_streams=max_streams)
-        _tune_collector()
+        tune_gc()
     server = Server(0, host="127.0.0.1", limits=limits)
-    server.add_service(_service(handlers))
+    server.add_service(service_of(handlers))
     _run(server)
-
-
-def _tune_collector() -> None:
-    import gc
-
-    from ride_trio.app import GC_THRESHOLDS
-
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def stock_purerpc() -> None:
@@ -204,7 +196,7 @@ def stock_purerpc() -> None:
 
     logging.disable(logging.CRITICAL)
     server = purerpc.Server(0)
-    server.add_service(_service(generators()))
+    server.add_service(service_of(generators()))
     _run(server)
 
 

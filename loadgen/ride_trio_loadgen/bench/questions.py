@@ -48,9 +48,14 @@ def _answer(questions: dict[str, Callable[[], float]]) -> None:
         print(questions[line.strip()](), flush=True)
 
 
-def ready(port: int) -> None:
-    """Tell the parent the port, and answer it from now on."""
+def ready(port: int, **more: Callable[[], float]) -> None:
+    """Tell the parent the port, and answer it from now on.
+
+    Args:
+        port: It.
+        more: What else can be asked, by name; called in another thread than this.
+    """
     pauses = CollectorPauses()
-    questions = {"cpu": cpu_s, "rss": resident_bytes, "gc": lambda: pauses.longest_s}
+    questions = {"cpu": cpu_s, "rss": resident_bytes, "gc": lambda: pauses.longest_s, **more}
     print(port, flush=True)
     threading.Thread(target=_answer, args=(questions,), daemon=True).start()
