@@ -19,7 +19,7 @@ from ride_trio.config import Settings
 from ride_trio.errors import ListenError
 from ride_trio.pb.grpc.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, ServerEnvelope
-from ride_trio.rpc import Channel, ClientCall
+from ride_trio.rpc import Channel, ClientCall, Connectivity
 from ride_trio.values import Address
 from tests.services.house import at, bodies, heartbeat, hello, status
 
@@ -180,7 +180,7 @@ async def test_a_signal_ends_sessions_and_calls_and_then_the_server(number: sign
                     with pytest.raises(purerpc.UnavailableError, match="SHUTDOWN: "):
                         await hear(plain, "nothing more")
                     assert bodies([await anext(aiter(knowing))]) == ["disconnect"]
-                    assert channel.goaway
+                    assert channel.state is not Connectivity.READY
 
 
 async def test_a_client_that_does_not_read_does_not_hold_up_the_end() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import cycle
 
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, ServerEnvelope
-from ride_trio.rpc import Channel
+from ride_trio.rpc import Channel, Connectivity
 from ride_trio_loadgen.session import RideCall
 
 CONNECT_PATH = "/ride.v1.RideStreamService/Connect"
@@ -27,6 +27,6 @@ class Connections:
         """A Connect call for `user_id`, to be entered; on a connection that takes new ones, if any does."""
         for _ in self._channels:
             channel = next(self._next)
-            if not channel.goaway:
+            if channel.state is Connectivity.READY:
                 break
         return channel.open(CONNECT_PATH, ClientEnvelope, ServerEnvelope, metadata=(("user-id", user_id),))

@@ -1,36 +1,38 @@
-"""The client's connection, which purerpc-generated stubs accept as their channel.
+"""The client's side of gRPC, which purerpc-generated stubs accept as their channel.
 
 async with Channel("127.0.0.1", 7443) as channel:
     reply = await GreeterStub(channel).SayHello(HelloRequest(name="you"))
+
+async with Channel("dns:///ride.example:7443", policy=RoundRobin(), retry=RetryPolicy()) as channel: ...
+
+call ── ready_link ──> balancer ── picks ──> Subchannel ── has ──> ClientLink (see `link`)
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import purerpc
 import trio
 
-from ride_trio.metrics import Count
+from ride_trio.rpc.balancing import Balancer, PickFirst
 from ride_trio.rpc.client_call import ClientCall
+from ride_trio.rpc.client_link import LEFT, ClientLink
+from ride_trio.rpc.interceptors import ClientInterceptor, around
+from ride_trio.rpc.keepalive import Keepalive
 from ride_trio.rpc.link import Link
+from ride_trio.rpc.retries import RetryingCall, RetryPolicy
 from ride_trio.rpc.stub_stream import StubSocket
-from ride_trio.rpc.tls import ALPN
-from ride_trio.rpc.transport import SocketTransport, StreamTransport, Transport
-from ride_trio.wire import ClientConnection, ErrorCode, Limits, LocalError
-from ride_trio.wire.events import (
-    ConnectionEnded,
-    Event,
-    GoAwayReceived,
-    ResponseReceived,
-    StreamReset,
-    TrailersReceived,
-)
+from ride_trio.rpc.subchannel import Backoff, Connectivity, Subchannel
+from ride_trio.rpc.targets import Endpoint, connect, parse_target, resolve
+from ride_trio.rpc.transport import StreamTransport, Transport
+from ride_trio.wire import Limits, LocalError
 from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.metadata import MetadataLike, encode_metadata
-from ride_trio.wire.stream import ENCODINGS, Stream
+from ride_trio.wire.stream import ENCODINGS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,188 +40,200 @@ if TYPE_CHECKING:
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-# A server that speaks HTTP/2 sends its SETTINGS at once; what doesn't in this time is something else.
-HANDSHAKE_TIMEOUT_S: Final = 10.0
-
-
-class ClientLink(Link):
-    """A connection to a server."""
-
-    def __init__(self, transport: Transport, limits: Limits) -> None:
-        self.client = ClientConnection(limits)
-        super().__init__(self.client, transport, Count(), Count(), Count())
-        self.goaway = False
-        self.reason = "the server closed the connection"
-        self.changed = trio.lowlevel.ParkingLot()  # settings, streams or the connection's life have changed
-        self.handshaken = False
-        self._max_streams = self.outbound.peer.max_concurrent_streams
-
-    def started(self) -> None:
-        """A client has no helpers: it leaves keepalive to the server."""
-
-    def on_event(self, event: Event) -> None:
-        match event:
-            case ResponseReceived(stream) | TrailersReceived(stream) | StreamReset(stream) if stream.owner is None:
-                pass  # the call has ended before: by what came with it, or by us
-            case ResponseReceived(stream):
-                _owner(stream).on_response(event)
-            case TrailersReceived(stream):
-                _owner(stream).on_trailers(event)
-            case StreamReset(stream):
-                _owner(stream).on_reset(event)
-            case GoAwayReceived():
-                self._on_goaway(event)
-            case ConnectionEnded(fault):
-                self.reason = f"the server broke HTTP/2: {fault}"
-            case _:
-                pass
-
-    def _on_goaway(self, event: GoAwayReceived) -> None:
-        self.goaway = True
-        self.reason = f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})"
-        for stream in [s for s in self.wire.streams.values() if s.id > event.last_stream_id]:
-            self.wire.reset(stream, ErrorCode.CANCEL)
-            _owner(stream).on_lost(self.reason)
-        self.changed.unpark_all()
-
-    def _dispatch(self) -> None:
-        max_streams = self.outbound.peer.max_concurrent_streams
-        if max_streams != self._max_streams or (self.client.settings_seen and not self.handshaken):
-            self.handshaken = self.client.settings_seen
-            self._max_streams = max_streams
-            self.changed.unpark_all()
-        super()._dispatch()
-
-    async def wind_down(self) -> None:
-        """A client's calls are no tasks of the connection."""
-
-    def lost(self) -> None:
-        """A client's calls are no tasks of the connection: they hear of it in `ended`."""
-
-    def ended(self, error: Exception | None) -> None:
-        if error is not None:
-            self.reason = f"the connection is lost: {_in_words(_first(error))}"
-        streams = list(self.wire.streams.values())
-        self.wire.streams.clear()
-        for stream in streams:
-            _owner(stream).on_lost(self.reason)
-        self.changed.unpark_all()
-
-
-def _owner(stream: Stream) -> ClientCall[Any, Any]:
-    owner: ClientCall[Any, Any] = stream.owner
-    return owner
-
-
-def _in_words(error: BaseException) -> str:
-    """trio's errors of broken streams often say nothing themselves, but what has caused them does."""
-    return str(error) or (_in_words(error.__cause__) if error.__cause__ else type(error).__name__)
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+# Names are looked up again so often, and when a server is lost, but then not at once again.
+RESOLVE_EVERY_S: Final = 30.0
+RESOLVE_AGAIN_S: Final = 1.0
+# Of the states of several servers the best one counts, in this order.
+_BEST_FIRST: Final = (Connectivity.READY, Connectivity.CONNECTING, Connectivity.IDLE, Connectivity.TRANSIENT_FAILURE)
 
 
 class Channel:
-    """One connection to a gRPC server; an async context manager.
+    """Connections to a gRPC server, or to several; an async context manager.
+
+    A lost connection is made again: at once if it had lasted, later and later while nobody answers. Calls begun
+    meanwhile wait for an attempt that is under way, and fail with UNAVAILABLE while there is none.
 
     Args:
-        host: Name or address.
+        host: Name or address; without `port` a target: `host:port`, `unix:/path`, several with commas (see `targets`).
         port: TCP port.
-        limits: Bounds of the connection.
-        stream: A connected trio stream to use instead of opening a socket.
-        ssl_context: Encrypts the connection; ALPN is set on it. The server's certificate has to be for `host`.
+        limits: Bounds of a connection.
+        stream: A connected trio stream to use instead of opening a socket; once it is lost, that was all.
+        ssl_context: Encrypts connections; ALPN is set on it. The server's certificate has to be for `host`.
+        policy: Which of several servers gets a call: `PickFirst()`, `RoundRobin()`, `ConsistentHash("user-id")`.
+        keepalive: When to ping a quiet server and to give it up, at most every 15 s; None leaves it to the server.
+        backoff: Pauses between attempts to connect.
+        wait_for_ready: Entering and calls wait for a server that does not answer, rather than fail.
+        retry: Which failed calls are tried again; none without it.
+        interceptors: What runs around every call, the outermost first (see `interceptors`).
     """
 
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None = None,
         *,
         limits: Limits | None = None,
         stream: trio.abc.Stream | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        policy: Balancer | None = None,
+        keepalive: Keepalive | None = None,
+        backoff: Backoff | None = None,
+        wait_for_ready: bool = False,
+        retry: RetryPolicy | None = None,
+        interceptors: Sequence[ClientInterceptor] = (),
     ) -> None:
-        self._host = host
-        self._port = port
+        self._endpoints = parse_target(host, port)
         self._ssl_context = ssl_context
         self._limits = limits or Limits()
+        self._given = stream is not None
         self._stream = stream
-        self._link: ClientLink | None = None
+        self._policy = policy or PickFirst()
+        self._keepalive = keepalive
+        self._backoff = backoff or Backoff()
+        self._wait_for_ready = wait_for_ready
+        self._retry = retry
+        self.around = around(interceptors) if interceptors else None
+        self._nursery: trio.Nursery | None = None
+        self._subchannels: dict[tuple[Endpoint, ...], Subchannel] = {}
+        self._unresolved = ""  # why there are none
+        self._state = Connectivity.IDLE
+        self._closed = False
+        self._changed = trio.lowlevel.ParkingLot()
+        self._failed = trio.Event()
         self._exit = AsyncExitStack()
-        # The attribute through which purerpc's stubs start their calls.
+        # What purerpc's stubs read: these two without effect, and through what they start their calls.
+        self._host = host
+        self._port = port
         self._grpc_socket = StubSocket(self)
 
     def __repr__(self) -> str:
-        return f"<Channel {self._host}:{self._port}>"
+        return f"<Channel {self._name}, {self.state}>"
 
     @property
-    def goaway(self) -> bool:
-        """The server takes no new calls on this connection."""
-        return self._link is not None and (self._link.goaway or self._link.over)
+    def _name(self) -> str:
+        return ",".join(map(str, self._endpoints))
+
+    # ------------------------------------------------------------------ state
+
+    @property
+    def state(self) -> Connectivity:
+        """Whether calls can begin: the best state of all its servers."""
+        if self._closed:
+            return Connectivity.SHUTDOWN
+        if not self._subchannels:
+            return Connectivity.TRANSIENT_FAILURE if self._unresolved else Connectivity.IDLE
+        states = {subchannel.state for subchannel in self._subchannels.values()}
+        return next(state for state in _BEST_FIRST if state in states)
+
+    async def wait_for_state_change(self, last: Connectivity) -> Connectivity:
+        """Wait until the state is another one than `last`; the new one."""
+        while self.state is last:
+            await self._changed.park()
+        return self.state
+
+    def connect(self) -> None:
+        """Leave IDLE without a call."""
+        for subchannel in self._subchannels.values():
+            subchannel.want()
+
+    def _on_change(self) -> None:
+        if self._changed:
+            self._changed.unpark_all()
+        state = self.state
+        if state is not self._state:
+            self._state = state
+            if state is not Connectivity.READY:
+                self._failed.set()
+
+    # ------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Channel:
         """Connect.
 
         Raises:
-            purerpc.UnavailableError: Nobody listens there, or what does speaks no HTTP/2.
+            purerpc.UnavailableError: Nobody listens there, or what does speaks no HTTP/2. Not with `wait_for_ready`.
         """
-        transport = await self._connect()
-        self._link = ClientLink(transport, self._limits)
-        nursery = await self._exit.enter_async_context(trio.open_nursery())
-        nursery.start_soon(self._link.run)
+        self._nursery = nursery = await self._exit.enter_async_context(trio.open_nursery())
         try:
-            await self._shake_hands(self._link)
-        finally:
-            if self._link.over or not self._link.handshaken:  # or cancelled while waiting
-                nursery.cancel_scope.cancel()
-                await self._exit.aclose()
+            if self._policy.resolves:
+                nursery.start_soon(self._resolve_for_ever, nursery)
+            else:
+                self._use((self._endpoints,), nursery)
+            self.connect()
+            if not self._wait_for_ready:
+                await self._connected()
+        except BaseException:
+            await self._close()
+            raise
         return self
 
-    async def _shake_hands(self, link: ClientLink) -> None:
-        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            while not link.handshaken and not link.over:
-                await link.changed.park()
-        if link.over:
-            raise purerpc.UnavailableError(link.reason)
-        if not link.handshaken:
-            raise purerpc.UnavailableError(f"{self._host}:{self._port} sent no HTTP/2 SETTINGS")
-
-    async def _connect(self) -> Transport:
-        if self._stream is not None:
-            return StreamTransport(self._stream, f"{self._host}:{self._port}")
-        try:
-            socket = await trio.open_tcp_stream(self._host, self._port)
-        except OSError as error:
-            raise purerpc.UnavailableError(f"cannot connect to {self._host}:{self._port}: {error}") from error
-        if self._ssl_context is None:
-            return SocketTransport(socket)
-        return await self._encrypted(socket, self._ssl_context)
-
-    async def _encrypted(self, socket: trio.SocketStream, context: ssl.SSLContext) -> Transport:
-        context.set_alpn_protocols([ALPN])
-        stream = trio.SSLStream(socket, context, server_hostname=self._host, https_compatible=True)
-        why = "it took too long"
-        try:
-            with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-                await stream.do_handshake()
-                if stream.selected_alpn_protocol() == ALPN:
-                    return StreamTransport(stream, f"{self._host}:{self._port}")
-                why = "the server does not speak HTTP/2 (no ALPN h2)"
-        except trio.BrokenResourceError as error:
-            why = _in_words(error)
-        await trio.aclose_forcefully(stream)
-        raise purerpc.UnavailableError(f"TLS handshake with {self._host}:{self._port} failed: {why}")
+    async def _connected(self) -> None:
+        state = self.state
+        while state is not Connectivity.READY:
+            if state is Connectivity.TRANSIENT_FAILURE:
+                raise purerpc.UnavailableError(self._why())
+            self.connect()
+            state = await self.wait_for_state_change(state)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        link = self._link
-        if link is not None and not link.over:
-            link.flush()
-            link.close()
+        await self._close()
+
+    async def _close(self) -> None:
+        self._closed = True
+        for subchannel in self._subchannels.values():
+            subchannel.close()
+        self.running().cancel_scope.cancel()
+        self._on_change()
         # The block's own exception goes on as it is: handed to the nursery it would come out in a group.
         await self._exit.aclose()
+
+    async def _resolve_for_ever(self, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                addresses = await resolve(self._endpoints)
+            except purerpc.UnavailableError as error:  # what was known before may still be right
+                self._unresolved = error.status.status_message
+                self._on_change()
+            else:
+                self._use(tuple((address,) for address in addresses), nursery)
+            self._failed = trio.Event()
+            await trio.sleep(RESOLVE_AGAIN_S)
+            with trio.move_on_after(RESOLVE_EVERY_S):
+                await self._failed.wait()
+
+    def _use(self, places: tuple[tuple[Endpoint, ...], ...], nursery: trio.Nursery) -> None:
+        """Have a subchannel for each of these, and for no other."""
+        for place in self._subchannels.keys() - set(places):
+            self._subchannels.pop(place).retire()
+        for place in places:
+            if place not in self._subchannels:
+                subchannel = self._subchannels[place] = self._subchannel(place, nursery)
+                nursery.start_soon(subchannel.run)
+        self._on_change()
+
+    def _subchannel(self, place: tuple[Endpoint, ...], nursery: trio.Nursery) -> Subchannel:
+        return Subchannel(
+            ",".join(map(str, place)),
+            lambda: self._transport(place),
+            eager=self._policy.eager,
+            nursery=nursery,
+            limits=self._limits,
+            keepalive=self._keepalive,
+            backoff=self._backoff,
+            on_change=self._on_change,
+        )
+
+    async def _transport(self, place: tuple[Endpoint, ...]) -> Transport:
+        if not self._given:
+            return await connect(place, self._ssl_context)
+        stream, self._stream = self._stream, None
+        if stream is None:
+            raise purerpc.UnavailableError(self._why())
+        return StreamTransport(stream, self._name)
+
+    # ------------------------------------------------------------------ calls
 
     def open(
         self,
@@ -230,6 +244,8 @@ class Channel:
         metadata: MetadataLike = (),
         timeout_s: float | None = None,
         compression: str = "identity",
+        wait_for_ready: bool | None = None,
+        retry: RetryPolicy | None = None,
     ) -> ClientCall[Response, Request]:
         """A call, started by entering it: `async with channel.open(...) as call`.
 
@@ -238,8 +254,11 @@ class Channel:
             request_type: Message class of what is sent; for the type checker.
             response_type: Message class of what comes back.
             metadata: Names and values; bytes for names that end in `-bin`.
-            timeout_s: Sent as grpc-timeout; by default what is left of the deadline around the call, if any.
+            timeout_s: From when it is started; then it ends with DEADLINE_EXCEEDED. A deadline of trio's around the
+                call that is earlier counts, too, and the server is told of the earlier one.
             compression: Of what is sent: "identity" or "gzip". What comes back is read either way.
+            wait_for_ready: As the channel's, which it defaults to.
+            retry: As the channel's, which it defaults to.
 
         Raises:
             LocalError: Metadata that gRPC does not allow, or an unknown compression.
@@ -250,33 +269,49 @@ class Channel:
         head = RequestHead(
             path,
             scheme="http" if self._ssl_context is None else "https",
-            authority=f"{self._host}:{self._port}",
-            timeout_s=_time_left() if timeout_s is None else timeout_s,
+            authority=self._endpoints[0].authority,
+            timeout_s=timeout_s,
             metadata=metadata,
             encoding=compression,
         )
-        return ClientCall(self, head, response_type)
+        waits = self._wait_for_ready if wait_for_ready is None else wait_for_ready
+        policy = self._retry if retry is None else retry
+        if policy is None:
+            return ClientCall(self, head, response_type, wait_for_ready=waits)
+        return RetryingCall(self, head, response_type, wait_for_ready=waits, policy=policy)
 
-    async def ready_link(self) -> ClientLink:
-        """The connection, once it has room for one more call."""
-        link = self._link
-        if link is None:
+    async def ready_link(self, metadata: MetadataLike, *, wait_for_ready: bool) -> ClientLink:
+        """A connection with room for one more call.
+
+        Raises:
+            purerpc.UnavailableError: There is none, and none is being made.
+        """
+        self.running()
+        while not self._closed:
+            subchannel = self._policy.pick(tuple(self._subchannels.values()), tuple(metadata))
+            if subchannel is None:
+                if self.state is Connectivity.TRANSIENT_FAILURE and not wait_for_ready:
+                    raise purerpc.UnavailableError(self._why())
+            elif subchannel.link is not None and subchannel.link.client.can_open:
+                return subchannel.link
+            await self._changed.park()
+        raise purerpc.UnavailableError(LEFT)
+
+    def running(self) -> trio.Nursery:
+        """Where the channel's tasks are."""
+        if self._nursery is None:
             raise RuntimeError("the channel is not open: use 'async with Channel(...) as channel'")
-        while not link.over and not link.goaway and not link.client.can_open:
-            await link.changed.park()
-        if link.over or link.goaway:
-            raise purerpc.UnavailableError(link.reason)
-        return link
+        return self._nursery
 
-    def call_ended(self) -> None:
-        """Called by a call: there may be room for another one."""
-        if self._link is not None:
-            self._link.changed.unpark_all()
+    def call_ended(self, link: Link) -> None:
+        """Called by a call: there may be room for another one, or nothing to keep the connection for."""
+        if isinstance(link, ClientLink):
+            link.call_ended()
 
-    async def wait_closed(self) -> None:
-        """Wait until the connection is over."""
-        while self._link is not None and not self._link.over:
-            await self._link.changed.park()
+    def _why(self) -> str:
+        """Why no call can begin."""
+        reasons = dict.fromkeys(subchannel.reason for subchannel in self._subchannels.values())
+        return "; ".join(reasons) or self._unresolved
 
 
 def insecure_channel(host: str, port: int) -> Channel:
@@ -287,8 +322,3 @@ def insecure_channel(host: str, port: int) -> Channel:
 def secure_channel(host: str, port: int, ssl_context: ssl.SSLContext) -> Channel:
     """What purerpc calls a channel with TLS."""
     return Channel(host, port, ssl_context=ssl_context)
-
-
-def _time_left() -> float | None:
-    left = trio.current_effective_deadline() - trio.current_time()
-    return max(left, 1e-9) if left != float("inf") else None

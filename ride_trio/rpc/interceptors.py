@@ -1,4 +1,4 @@
-"""What runs around handlers: authentication, metrics, tracing.
+"""What runs around calls, on the server and on the client: authentication, metrics, tracing.
 
     async def timed(call, proceed):
         began = trio.current_time()
@@ -9,30 +9,38 @@
 
     server = Server(7443, interceptors=[timed])
 
-An interceptor runs in the call's own task, under its deadline, before the first message is read. It refuses a call by
-raising a `purerpc.RpcFailedError` instead of `await proceed()`; what `proceed` raises is the handler's error.
+An interceptor of a server runs in the call's own task, under its deadline, before the first message is read. It refuses
+a call by raising a `purerpc.RpcFailedError` instead of `await proceed()`; what `proceed` raises is the handler's error.
+
+An interceptor of a client runs in a task of the channel's. Before `await proceed()`, which begins the call and returns
+when it is over, it may change `call.metadata`, or refuse the call by raising; afterwards `call.status` says how it
+went.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import purerpc
 
 if TYPE_CHECKING:
     from ride_trio.rpc.call import Call
+    from ride_trio.rpc.client_call import ClientCall
 
+AnyCall = TypeVar("AnyCall")
 Proceed = Callable[[], Awaitable[None]]
+Interceptor = Callable[[AnyCall, Proceed], Awaitable[None]]
 ServerInterceptor = Callable[["Call[Any, Any]", Proceed], Awaitable[None]]
+ClientInterceptor = Callable[["ClientCall[Any, Any]", Proceed], Awaitable[None]]
 
 
-class _Step:
+class _Step(Generic[AnyCall]):
     """One interceptor around the rest of a call."""
 
     __slots__ = ("_call", "_interceptor", "_rest", "_went_on")
 
-    def __init__(self, interceptor: ServerInterceptor, call: Call[Any, Any], rest: Proceed) -> None:
+    def __init__(self, interceptor: Interceptor[AnyCall], call: AnyCall, rest: Proceed) -> None:
         self._interceptor = interceptor
         self._call = call
         self._rest = rest
@@ -50,10 +58,10 @@ class _Step:
         await self._rest()
 
 
-def around(interceptors: Sequence[ServerInterceptor]) -> Callable[[Call[Any, Any], Proceed], Awaitable[None]]:
+def around(interceptors: Sequence[Interceptor[AnyCall]]) -> Interceptor[AnyCall]:
     """One interceptor that is all of them, the first one outermost."""
 
-    async def run(call: Call[Any, Any], handler: Proceed) -> None:
+    async def run(call: AnyCall, handler: Proceed) -> None:
         step = handler
         for interceptor in reversed(interceptors):
             step = _Step(interceptor, call, step)
@@ -62,5 +70,5 @@ def around(interceptors: Sequence[ServerInterceptor]) -> Callable[[Call[Any, Any
     return run
 
 
-def _name(interceptor: ServerInterceptor) -> str:
+def _name(interceptor: Interceptor[Any]) -> str:
     return getattr(interceptor, "__qualname__", None) or type(interceptor).__qualname__

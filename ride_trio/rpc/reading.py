@@ -108,16 +108,16 @@ class MessageReader(Generic[In]):
 
     async def _next_batch(self) -> bool:
         """Wait for messages and take them all; False at the end of the stream, and after `aclose()`."""
-        stream = self.stream
-        while self._unread or not stream.inbox:
+        while self._unread or not self.stream.inbox:
             if self._unread or self.at_end():
                 return False
-            if stream.state is State.CLOSED:
+            if self.stream.state is State.CLOSED:
                 await self._closed_while_receiving()
             if self._arrival is None:
                 self._arrival = Wakeup()
             if not self._arrival.consume():
                 await self._arrival.parked()
+        stream = self.stream
         self._uncredited = stream.takeable
         batch = stream.take()
         self._received.n += len(batch)

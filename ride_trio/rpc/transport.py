@@ -119,3 +119,8 @@ class StreamTransport:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def in_words(error: BaseException) -> str:
+    """trio's errors of broken streams often say nothing themselves, but what has caused them does."""
+    return str(error) or (in_words(error.__cause__) if error.__cause__ else type(error).__name__)

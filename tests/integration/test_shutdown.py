@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from ride_trio.pb.ride.v1 import ride_pb2 as pb
-from ride_trio.rpc import Channel
+from ride_trio.rpc import Channel, Connectivity
 from ride_trio_cli.server_process import server_process
 from tests.integration.puppet import puppet
 
@@ -54,7 +54,7 @@ async def test_clients_see_goaway_and_a_clean_end_and_the_process_exits_0_in_tim
                 statuses = [await call.wait_status() for call in calls]
         assert exit_code == 0
         assert took_s < GRACE_S
-        assert channel.goaway
+        assert channel.state is not Connectivity.READY
         assert {status.int_value for status in statuses} == {UNAVAILABLE}
         assert all(status.status_message.startswith("SHUTDOWN: ") for status in statuses)
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from ride_trio.rpc import Channel
+from ride_trio.rpc import Channel, Connectivity
 from ride_trio_loadgen.connections import CONNECT_PATH, Connections
 
 
 class FakeChannel:
     def __init__(self) -> None:
-        self.goaway = False
+        self.state = Connectivity.READY
         self.opened: list[tuple[str, tuple[tuple[str, str], ...]]] = []
 
     def open(self, path: str, request: type, response: type, *, metadata: Any) -> SimpleNamespace:
@@ -31,7 +31,7 @@ def test_sessions_are_spread_over_the_connections_and_named() -> None:
 def test_a_connection_that_takes_no_new_calls_is_passed_over() -> None:
     channels = [FakeChannel(), FakeChannel()]
     connections = Connections(cast("list[Channel]", channels))
-    channels[0].goaway = True
+    channels[0].state = Connectivity.IDLE
     for index in range(3):
         connections.open(f"user-{index}")
     assert (len(channels[0].opened), len(channels[1].opened)) == (0, 3)

@@ -8,7 +8,7 @@ import trio
 from google.protobuf.wrappers_pb2 import BytesValue
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from ride_trio.rpc import Channel, Limits, Server
+from ride_trio.rpc import Channel, Connectivity, Limits, Server
 from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.frames import goaway_frame, settings_frame
 from tests.rpc.desk import Desk
@@ -60,9 +60,8 @@ async def test_who_speaks_something_else_is_given_up(said: bytes, reason: str, n
 
 async def test_a_channel_has_to_be_entered() -> None:
     channel = Channel("127.0.0.1", 1)
-    assert not channel.goaway
-    assert repr(channel) == "<Channel 127.0.0.1:1>"
-    await channel.wait_closed()
+    assert channel.state is Connectivity.IDLE
+    assert repr(channel) == "<Channel 127.0.0.1:1, IDLE>"
     with pytest.raises(RuntimeError, match="async with"):
         await open_call(channel).__aenter__()
 
@@ -78,7 +77,7 @@ async def test_leaving_closes_the_connection(nursery: trio.Nursery, server: Serv
         call = await open_call(channel, "hangs").__aenter__()
         await wait_all_tasks_blocked()
         assert server.statistics().calls == 1
-    assert channel.goaway
+    assert channel.state is Connectivity.SHUTDOWN
     assert call.status is not None
     assert call.status.status_code.name == "UNAVAILABLE"
     await wait_all_tasks_blocked()
@@ -148,7 +147,7 @@ async def test_goaway_ends_what_the_server_has_not_begun_and_nothing_else(nurser
         status = await second.wait_status()
         assert (status.status_code.name, status.status_message) == ("UNAVAILABLE", "the server is going away (bye)")
         assert first.status is None
-        assert channel.goaway
+        assert channel.state is not Connectivity.READY
         await server.answer(stream, b"", code=0)
         assert await first.receive() == BytesValue()
         assert (await first.wait_status()).int_value == 0
@@ -174,7 +173,7 @@ async def test_a_lost_connection_ends_all_calls_and_whoever_waits(nursery: trio.
         assert not ended
         await server.stream.aclose()
         with trio.fail_after(1):
-            await channel.wait_closed()
+            await channel.wait_for_state_change(Connectivity.READY)
             assert (await call.wait_status()).status_code.name == "UNAVAILABLE"
             await call.done_sending()
         await wait_all_tasks_blocked()

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, lockstep_stream_pair
 
-from ride_trio.rpc import Channel, Limits, Server
+from ride_trio.rpc import Channel, Connectivity, Limits, Server
 from ride_trio.rpc.transport import SocketTransport
 from ride_trio.wire import ClientConnection, ErrorCode
 from ride_trio.wire.events import GoAwayReceived
@@ -158,13 +158,12 @@ async def test_what_is_sent_after_a_lost_connection_reaches_nobody_else(nursery:
     async with Channel("127.0.0.1", listener.socket.getsockname()[1]) as channel, open_call(channel) as call:
         peer = await peers.receive()
         await peer.request()
-        link = channel._link
-        assert link is not None
+        link = await channel.ready_link((), wait_for_ready=False)
         assert isinstance(link.transport, SocketTransport)
         number = link.transport._stream.socket.fileno()
         await peer.stream.aclose()
         assert (await call.wait_status()).status_code.name == "UNAVAILABLE"
-        await channel.wait_closed()
+        await channel.wait_for_state_change(Connectivity.READY)
         await trio.testing.wait_all_tasks_blocked()
         ends = [trio.SocketStream(end) for _ in range(4) for end in trio.socket.socketpair()]
         assert number in [end.socket.fileno() for end in ends]

@@ -10,7 +10,7 @@ import trio
 from purerpc import Service
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from ride_trio.rpc import Channel, Server, ServerStatistics
+from ride_trio.rpc import Channel, Connectivity, Server, ServerStatistics
 from tests.rpc.desk import KB
 from tests.rpc.echo import HANDLERS, NAME, ask, bidi, connect, echo_server, open_call, service_of, status_of
 from tests.rpc.streams import HangingStream
@@ -155,8 +155,8 @@ async def test_shutdown_lets_calls_finish_and_refuses_new_ones() -> None:
             await wait_all_tasks_blocked(0.01)
             nursery.start_soon(server.shutdown, 5)
             await wait_all_tasks_blocked(0.01)
-            assert channel.goaway
-            with pytest.raises(purerpc.UnavailableError, match="going away"):
+            assert channel.state is not Connectivity.READY
+            with pytest.raises(purerpc.UnavailableError, match="cannot connect"):
                 await open_call(channel).__aenter__()
             with pytest.raises(purerpc.UnavailableError, match="cannot connect"):
                 await Channel("127.0.0.1", port).__aenter__()
@@ -164,7 +164,7 @@ async def test_shutdown_lets_calls_finish_and_refuses_new_ones() -> None:
             assert await call.receive() == KB
             assert (await call.wait_status()).status_code.name == "OK"
             with trio.fail_after(1):
-                await channel.wait_closed()
+                await channel.wait_for_state_change(Connectivity.READY)
     assert server.statistics() == NOBODY
 
 

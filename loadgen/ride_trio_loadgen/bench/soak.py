@@ -24,7 +24,7 @@ import trio
 from google.protobuf.wrappers_pb2 import BytesValue
 from rich.console import Console
 
-from ride_trio.rpc import Channel, ClientCall
+from ride_trio.rpc import Channel, ClientCall, Connectivity
 from ride_trio_loadgen.bench.child import Child, child
 from ride_trio_loadgen.bench.echo import PATH, UNARY_PATH
 from ride_trio_loadgen.bench.soak_server import GRACE_S, MAX_IDLE_S
@@ -87,7 +87,7 @@ class Worker:
         )
         async with Channel("127.0.0.1", self._port, stream=tcp) as channel:
             await self._random.choice(kinds)(channel)
-            if self._random.random() < 0.2 and not channel.goaway:
+            if self._random.random() < 0.2 and channel.state is Connectivity.READY:
                 tcp.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 await tcp.aclose()
                 self._done["connections torn away"] += 1
@@ -176,13 +176,13 @@ class Worker:
             for _ in range(self._random.randint(10, 60)):
                 await self._echo(call, 50)
                 await trio.sleep(0.05)
-                if channel.goaway and self._random.random() < 0.5:
+                if channel.state is not Connectivity.READY and self._random.random() < 0.5:
                     self._done["connections aged"] += 1
                     return
 
     async def _idle_connection(self, channel: Channel) -> None:
         with trio.fail_after(MAX_IDLE_S + GRACE_S + CALL_TIMEOUT_S):
-            await channel.wait_closed()
+            await channel.wait_for_state_change(Connectivity.READY)
         self._done["connections sent away idle"] += 1
 
 
@@ -229,7 +229,7 @@ async def run(server: Child, seconds: float) -> SoakResult:
 
 def soak(seconds: float) -> SoakResult:
     """A soak against a server of its own."""
-    with child("ride_trio_loadgen.bench.soak_server", str(seconds)) as server:
+    with child("ride_trio_loadgen.bench.soak_server") as server:
         return trio.run(run, server, seconds)
 
 

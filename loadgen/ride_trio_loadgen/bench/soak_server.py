@@ -1,6 +1,6 @@
 """The server of `bench soak`: echoes, with ages so short that every connection meets them.
 
-    python -m ride_trio_loadgen.bench.soak_server SECONDS
+    python -m ride_trio_loadgen.bench.soak_server
 
 prints its port and answers the questions of `questions.py`, and those about what is left: tasks, connections, calls,
 streams, and what connections hold of the memory that they share.
@@ -8,7 +8,6 @@ streams, and what connections hold of the memory that they share.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -21,16 +20,16 @@ from ride_trio_loadgen.bench.questions import ready
 
 # Idle connections are sent away after this; a soak's workers wait for that now and then.
 MAX_IDLE_S: Final = 1.0
+# So are those that are older than this; few workers stay longer.
+MAX_AGE_S: Final = 2.0
 GRACE_S: Final = 1.0
+KEEPALIVE: Final = Keepalive(
+    time_s=0.5, timeout_s=5, max_idle_s=MAX_IDLE_S, max_age_s=MAX_AGE_S, max_age_grace_s=GRACE_S
+)
 
 
-def keepalive(seconds: float) -> Keepalive:
-    """Of a soak of so many seconds: a connection that lasts is sent away some ten times in it."""
-    return Keepalive(time_s=0.5, timeout_s=5, max_idle_s=MAX_IDLE_S, max_age_s=seconds / 10, max_age_grace_s=GRACE_S)
-
-
-async def main(seconds: float) -> None:
-    server = Server(0, host="127.0.0.1", keepalive=keepalive(seconds))
+async def main() -> None:
+    server = Server(0, host="127.0.0.1", keepalive=KEEPALIVE)
     server.add_service(service_of(coroutines()))
     token = trio.lowlevel.current_trio_token()
 
@@ -51,4 +50,4 @@ async def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, float(sys.argv[1]))
+    trio.run(main)
