@@ -168,12 +168,11 @@ class Channel:
         return self
 
     async def _connected(self) -> None:
-        state = self.state
-        while state is not Connectivity.READY:
-            if state is Connectivity.TRANSIENT_FAILURE:
+        while self.state is not Connectivity.READY:
+            if self.state is Connectivity.TRANSIENT_FAILURE:
                 raise purerpc.UnavailableError(self._why())
             self.connect()
-            state = await self.wait_for_state_change(state)
+            await self._changed.park()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -75,6 +75,12 @@ class ClientLink(Link):
             self.flush()
             self.close()
 
+    def retire(self) -> None:
+        """Begin no more calls; leave when those that go on are over."""
+        self.goaway = True
+        if not self.wire.streams:
+            self.leave()
+
     @property
     def usable(self) -> bool:
         """Whether new calls may begin here, sooner or later."""

@@ -107,6 +107,8 @@ class Subchannel:
     def retire(self) -> None:
         """The server is not one of ours any more: its calls may finish, no new ones begin."""
         self._scope.cancel()
+        for link in self._links:
+            link.retire()
 
     def close(self) -> None:
         """The channel is closed."""
@@ -145,6 +147,8 @@ class Subchannel:
             await link.wait_unusable()
         finally:
             self._look_at_link()
+            if link.goaway and not link.wire.streams:
+                link.leave()
 
     def _look_at_link(self) -> None:
         """Called by a connection when it has changed: one that takes no more calls is not offered any more."""

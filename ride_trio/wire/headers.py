@@ -18,6 +18,7 @@ from ride_trio.wire.frames import ErrorCode
 from ride_trio.wire.hpack import Decoder, Header
 from ride_trio.wire.hpack_static import ENTRY_OVERHEAD_BYTES, Field
 from ride_trio.wire.metadata import (
+    OF_APPLICATIONS,
     Metadata,
     MetadataLike,
     cut_message,
@@ -58,6 +59,7 @@ _LONGEST_CACHED_MESSAGE: Final = 512
 _LONGEST_CACHED_TEXT: Final = 128
 # More than any stream could carry.
 _CONTENT_LENGTH_DIGITS: Final = 18
+_MOST_ATTEMPTS_DIGITS: Final = 10
 _OK: Final = 0
 _UNKNOWN: Final = 2
 _INTERNAL: Final = 13
@@ -193,7 +195,7 @@ def _read_request(stream_id: int, pseudo: dict[bytes, bytes], fields: Fields) ->
         head.authority = text(pseudo[b":authority"])
     metadata: list[tuple[str, str | bytes]] = []
     for name, value, _ in fields:
-        if name[:5] == b"grpc-":
+        if name[:5] == b"grpc-" and name not in OF_APPLICATIONS:
             _read_grpc_field(head, name, value)
         elif name not in _NOT_METADATA:
             if name[:1] != b":":
@@ -240,6 +242,8 @@ def _read_grpc_field(head: RequestHead, name: bytes, value: bytes) -> None:
         head.accept_encoding = value.decode("latin-1")
     elif name == b"grpc-message-type":
         head.message_type = value.decode("latin-1")
+    elif name == b"grpc-previous-rpc-attempts" and value.isdigit() and len(value) < _MOST_ATTEMPTS_DIGITS:
+        head.previous_attempts = int(value)
 
 
 def is_grpc(content_type: str) -> bool:
@@ -285,7 +289,9 @@ def parse_trailers(stream_id: int, fields: Fields, *, first: bool = False) -> Tr
 def _read_metadata(fields: Fields) -> Metadata:
     rows: list[tuple[str, str | bytes]] = []
     for name, value, _ in fields:
-        if name[:1] != b":" and name[:5] != b"grpc-" and name not in _NOT_METADATA:
+        if name[:1] == b":" or name in _NOT_METADATA:
+            continue
+        if name[:5] != b"grpc-" or name in OF_APPLICATIONS:
             try:
                 rows += decode_field(name, value)
             except ValueError:

@@ -33,6 +33,11 @@ _UNITS_FINEST_FIRST: Final = (
     (b"H", 1 / 3600),
 )
 _LARGEST_TIMEOUT: Final = 99_999_999
+# Names with gRPC's prefix that are the application's, or its libraries', all the same: rich errors, when to retry,
+# tracing.
+OF_APPLICATIONS: Final = frozenset(
+    (b"grpc-status-details-bin", b"grpc-retry-pushback-ms", b"grpc-trace-bin", b"grpc-tags-bin")
+)
 # Names that HTTP/2 or gRPC fill themselves: a second value would make the request malformed.
 _RESERVED: Final = frozenset(
     (
@@ -82,7 +87,7 @@ def encode_metadata(metadata: MetadataLike) -> list[tuple[bytes, bytes]]:
 
 
 def _encode_value(name: str, value: str | bytes) -> bytes:
-    if not _NAME.fullmatch(name) or name.startswith("grpc-"):
+    if not _NAME.fullmatch(name) or (name.startswith("grpc-") and name.encode() not in OF_APPLICATIONS):
         raise LocalError(f"metadata name {name!r} is not allowed: use 0-9 a-z _ . - and no 'grpc-' prefix")
     if name in _RESERVED:
         raise LocalError(f"metadata name {name!r} is not allowed: HTTP/2 and gRPC use it themselves")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import purerpc
 import pytest
 import trio
 from google.protobuf.wrappers_pb2 import BytesValue
@@ -13,6 +14,7 @@ from purerpc import Cardinality
 from ride_trio.rpc.call import HANDLER_FAILED
 from tests.rpc.desk import KB
 from tests.rpc.echo import (
+    NAME,
     ask,
     connect,
     join,
@@ -82,3 +84,21 @@ async def test_a_coroutine_may_send_its_answers_and_return_nothing(
 ) -> None:
     async with connect(nursery, server_of("Good", cardinality, handler)) as channel:
         assert await ask(channel, "Good", b"x") == answers
+
+
+async def test_rich_errors_and_traces_pass_through(nursery: trio.Nursery) -> None:
+    got: list[Any] = []
+
+    async def fail(message: Any, request: Any) -> None:
+        got.append(request.metadata)
+        request.trailing_metadata = [("grpc-status-details-bin", b"\x08\x05")]
+        raise purerpc.NotFoundError("no such zone")
+
+    async with connect(nursery, server_of("fail", Cardinality.UNARY_UNARY, fail)) as channel:
+        trace = [("grpc-trace-bin", b"\0\1")]
+        async with channel.open(f"/{NAME}/fail", BytesValue, BytesValue, metadata=trace) as call:
+            await call.send(KB)
+            await call.done_sending()
+            assert (await call.wait_status()).status_code.name == "NOT_FOUND"
+            assert call.trailing_metadata == (("grpc-status-details-bin", b"\x08\x05"),)
+    assert got == [(("grpc-trace-bin", b"\0\1"),)]
