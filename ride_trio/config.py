@@ -162,6 +162,11 @@ class Settings:
     grpc_tls_key: str = _setting("", _PATH, "PEM file of its key")
     grpc_tls_client_ca: str = _setting("", _PATH, "PEM file of the authorities whose client certificates are needed")
     grpc_tls_client_names: str = _setting("", _TEXT, "names of clients that may come in, by commas; empty for all")
+    auth_jwt_key: str = _setting("", _PATH, "PEM public key, or a secret, that callers' tokens (JWT) are signed with")
+    auth_jwt_jwks: str = _setting("", _PATH, "JSON web key set that callers' tokens (JWT) are signed with")
+    auth_jwt_issuer: str = _setting("", _TEXT, "what `iss` of such tokens has to be; empty does not look")
+    auth_jwt_audience: str = _setting("", _TEXT, "what `aud` of such tokens has to be")
+    auth_tokens: str = _setting("", _PATH, "file of callers' tokens: a token and its user a line")
     reuse_port: bool = _setting("no", _YES_OR_NO, "whether several processes may listen on GRPC_LISTEN_ADDR")
     listen_backlog: int = _setting("4096", _count(65_535), "connections that wait in the kernel to be accepted")
     tcp_user_timeout_s: float = _setting(
@@ -270,6 +275,12 @@ def _check_together(found: Mapping[str, Resolved]) -> None:
     ):
         if found[by].value and not found[needed].value:
             _refuse(found[by], f"it needs {found[needed].setting.env}, too")
+    sources = [found[name] for name in ("auth_jwt_key", "auth_jwt_jwks", "auth_tokens") if found[name].value]
+    if len(sources) > 1:
+        _refuse(sources[1], f"{sources[0].given_as} says already whose tokens are accepted")
+    for name in ("auth_jwt_issuer", "auth_jwt_audience"):
+        if found[name].value and not (found["auth_jwt_key"].value or found["auth_jwt_jwks"].value):
+            _refuse(found[name], "it needs AUTH_JWT_KEY or AUTH_JWT_JWKS, too")
     taken: dict[Address, Resolved] = {}
     for resolved in found.values():
         if isinstance(resolved.value, Address) and resolved.value.port:

@@ -8,10 +8,16 @@ from pathlib import Path
 from ride_trio.config import Settings
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc import Keepalive, Limits, Listener, Server, SocketOptions, TlsFiles
+from ride_trio.rpc.auth import JwtTokens, ListedTokens, Tokens, authenticated
+from ride_trio.rpc.interceptors import ServerInterceptor
 
 
 def grpc_server(settings: Settings, metrics: EngineMetrics) -> Server:
-    """The server that the settings describe; it has no service yet."""
+    """The server that the settings describe; it has no service yet.
+
+    Raises:
+        OSError: A file that a setting names cannot be used.
+    """
     unix = [Listener(path=settings.grpc_unix_path)] if settings.grpc_unix_path else []
     return Server(
         settings.grpc_listen_addr.port,
@@ -26,6 +32,7 @@ def grpc_server(settings: Settings, metrics: EngineMetrics) -> Server:
         metrics=metrics,
         limits=Limits(max_concurrent_streams=settings.max_concurrent_streams, max_message=settings.max_message_bytes),
         keepalive=_keepalive(settings),
+        interceptors=_interceptors(settings),
         max_connections_per_peer=settings.max_connections_per_peer,
     )
 
@@ -48,3 +55,26 @@ def _keepalive(settings: Settings) -> Keepalive:
         max_age_grace_s=settings.max_connection_age_grace_s,
         handshake_timeout_s=settings.handshake_timeout_s,
     )
+
+
+def _interceptors(settings: Settings) -> list[ServerInterceptor]:
+    tokens = _tokens(settings)
+    return [] if tokens is None else [authenticated(tokens)]
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    """Who knows callers' tokens; None if nobody needs one."""
+    path = settings.auth_tokens or settings.auth_jwt_key or settings.auth_jwt_jwks
+    if not path:
+        return None
+    try:
+        if settings.auth_tokens:
+            return ListedTokens(Path(path))
+        return JwtTokens(
+            key=Path(path) if settings.auth_jwt_key else None,
+            jwks=None if settings.auth_jwt_key else Path(path),
+            issuer=settings.auth_jwt_issuer or None,
+            audience=settings.auth_jwt_audience or None,
+        )
+    except ValueError as error:
+        raise OSError(f"{path}: {error}") from None

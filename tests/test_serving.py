@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import purerpc
 import pytest
 import trio
 import trustme
 
 from ride_trio.app import serve
 from ride_trio.config import load_settings
-from ride_trio.errors import ListenError
+from ride_trio.errors import ListenError, SettingsError
 from ride_trio.metrics import EngineMetrics
 from ride_trio.pb.grpc.health.v1 import health_pb2
+from ride_trio.pb.ride.v1 import ride_pb2
 from ride_trio.rpc import Channel
 from ride_trio.serving import grpc_server
 
@@ -61,3 +63,50 @@ async def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(ListenError, match=r"missing\.pem"):
         await serve(load_settings({**HERE, "grpc_tls_cert": missing, "grpc_tls_key": missing}, {}))
+
+
+async def test_who_has_no_token_is_refused_and_who_has_one_is_its_user(nursery: trio.Nursery, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("t1 ann\n")
+    bound = await nursery.start(serve, load_settings({**HERE, "auth_tokens": str(tmp_path / "tokens")}, {}))
+    path, said = "/ride.v1.RideStreamService/Connect", ride_pb2.ClientEnvelope(heartbeat=ride_pb2.Heartbeat(seq=1))
+    async with Channel("127.0.0.1", bound.grpc.port) as channel:
+        async with channel.open(path, ride_pb2.ClientEnvelope, ride_pb2.ServerEnvelope) as call:
+            with pytest.raises(purerpc.UnauthenticatedError, match="a token is needed"):
+                await call.receive()
+        token = [("authorization", "Bearer t1")]
+        async with channel.open(path, ride_pb2.ClientEnvelope, ride_pb2.ServerEnvelope, metadata=token) as call:
+            await call.send(said)
+            reply = await call.receive()
+            assert reply is not None
+            assert reply.WhichOneof("body") == "ack"
+            await call.send(ride_pb2.ClientEnvelope(heartbeat=ride_pb2.Heartbeat(seq=2, user_id="dan")))
+            reply = await call.receive()
+            assert reply is not None
+            assert reply.ack.detail == "BAD_REQUEST: user_id is not the user of this session"
+        request, response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+        async with channel.open("/grpc.health.v1.Health/Check", request, response) as health:
+            await health.send(request())
+            await health.done_sending()
+            assert await health.receive() is not None
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "why"),
+    [("auth_tokens", "t1", "line 1"), ("auth_jwt_key", "short", "too short"), ("auth_jwt_jwks", "[]", "key set")],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path: Path, setting: str, text: str, why: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(OSError, match=rf"{tmp_path}/file: .*{why}"):
+        grpc_server(load_settings({setting: str(tmp_path / "file")}, {}), EngineMetrics())
+    with pytest.raises(FileNotFoundError):
+        grpc_server(load_settings({setting: str(tmp_path / "none")}, {}), EngineMetrics())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"auth_tokens": "a", "auth_jwt_key": "b"}, {"auth_jwt_key": "a", "auth_jwt_jwks": "b"}, {"auth_jwt_issuer": "us"}],
+)
+def test_settings_that_do_not_go_together(given: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="AUTH_"):
+        load_settings({}, {name.upper(): value for name, value in given.items()})

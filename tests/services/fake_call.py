@@ -29,6 +29,7 @@ class FakeCall:
         self.status: purerpc.Status | None = None
         self.started = False
         self.over = trio.Event()
+        self.subject: str | None = None
         self._user_id = user_id
         self._inbox: deque[ClientEnvelope | None] = deque()
         self._sink: Sink | None = None

@@ -24,6 +24,7 @@ class AdapterCall:
     """A `RideCall` on purerpc's message iterator."""
 
     def __init__(self, messages: AsyncIterator[ClientEnvelope], metadata: Any) -> None:
+        self.subject: str | None = None
         self._messages = messages
         self._metadata = metadata
         self._sink: Sink | None = None
