@@ -48,7 +48,6 @@ class _Standing:
 class ControlFrames(Inflow, ABC):
     """The base of `Connection`: see there for the attributes."""
 
-    _peer_is_server = False
     # What a reset stream costs the peer. A server may refuse and reset as many of our calls as it likes.
     _reset_cost = RESET_COST
 

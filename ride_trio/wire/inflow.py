@@ -4,6 +4,9 @@ Normally at once, on receipt: so a call that does not read holds up no other. Wh
 have to send and the peer does not let out, is memory of ours all the same. Up to one window of it is the connection's
 own share; beyond that it takes from the server's reserve; where that has no more, the connection is `crowded`: nothing
 is given back until its calls have worked some of it off, and new calls are refused.
+
+What a client has to send is its callers' own choice and no reason to read less: if both sides held back the window for
+what the other does not let out, two large messages that cross would wait for each other for ever.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class Inflow:
     Attributes:
         crowded: The window is not given back for now.
     """
+
+    _peer_is_server = False
 
     def __init__(self, limits: Limits, reserve: Reserve, outbound: Outbound, streams: dict[int, Stream]) -> None:
         self.outbound = outbound
@@ -66,7 +71,9 @@ class Inflow:
     def _has_room(self, used: int) -> bool:
         """Whether what the connection holds is within its own share, or the reserve has the rest of it."""
         outbound = self.outbound
-        held = self._arrived + used - outbound.taken - outbound.lent_bytes + outbound.pending_bytes
+        held = self._arrived + used - outbound.taken - outbound.lent_bytes
+        if not self._peer_is_server:
+            held += outbound.pending_bytes
         if held > self._full_window // 2:
             held += sum(MESSAGE_OVERHEAD_BYTES * len(s.inbox) + s.overhead for s in self.streams.values())
         over = max(0, held - self._full_window)

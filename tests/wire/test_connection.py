@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ride_trio.wire import Connection, ErrorCode, Limits, ServerConnection, Stream, frames
@@ -252,6 +252,7 @@ def limits(stream_window: int) -> Limits:
 
 
 @settings(max_examples=60)
+@example([3 * MEBIBYTE] * 2, [MEBIBYTE] + [3 * MEBIBYTE] * 2, 100, False)  # each side has more to send than it would hold unread
 @given(sizes, sizes, st.sampled_from([100, 65_535, 500_000]), st.booleans())
 def test_messages_of_any_size_arrive_and_leave_the_windows_whole(
     up: list[int], down: list[int], stream_window: int, promptly: bool
