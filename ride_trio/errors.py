@@ -3,10 +3,30 @@
     RideTrioError
     ├── SettingsError               BAD_SETTING          the program does not start
     ├── ListenError                 CANNOT_LISTEN        the program does not start
+    ├── DataDirError                BAD_DATA_DIR         the program does not start
     ├── RequestError                one request is answered with it; the session lives on
     │   ├── BadRequestError         BAD_REQUEST
     │   ├── IllegalTransitionError  ILLEGAL_TRANSITION
-    │   └── NoDriverFoundError      NO_DRIVER_FOUND      may be asked again
+    │   ├── NoDriverFoundError      NO_DRIVER_FOUND      may be asked again
+    │   └── LogError                of the durable log
+    │       ├── UnknownTopicError               UNKNOWN_TOPIC
+    │       ├── UnknownPartitionError           UNKNOWN_PARTITION
+    │       ├── InvalidTopicError               INVALID_TOPIC
+    │       ├── TopicExistsError                TOPIC_EXISTS
+    │       ├── InvalidPartitionsError          INVALID_PARTITIONS
+    │       ├── InvalidReplicationFactorError   INVALID_REPLICATION_FACTOR
+    │       ├── InvalidConfigError              INVALID_CONFIG
+    │       ├── InvalidAcksError                INVALID_ACKS
+    │       ├── MessageTooLargeError            MESSAGE_TOO_LARGE
+    │       ├── InvalidRecordError              INVALID_RECORD
+    │       ├── RequestTimedOutError            REQUEST_TIMED_OUT
+    │       ├── LogFullError                    RESOURCE_EXHAUSTED
+    │       ├── LogFailedError                  LOG_FAILED
+    │       ├── LogStoppedError                 SHUTDOWN
+    │       ├── ProducerFencedError             PRODUCER_FENCED
+    │       ├── SequenceTooOldError             SEQUENCE_TOO_OLD
+    │       ├── OffsetOutOfRangeError           OFFSET_OUT_OF_RANGE
+    │       └── DamagedError                    DATA_LOSS
     └── SessionError                the session ends with it
         ├── NoHeartbeatError        NO_HEARTBEAT         come back
         ├── ShutdownError           SHUTDOWN             come back
@@ -28,12 +48,16 @@ class GrpcStatus(IntEnum):
     """The gRPC status codes that this tree uses, by their numbers on the wire."""
 
     INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
+    ALREADY_EXISTS = 6
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
+    OUT_OF_RANGE = 11
     INTERNAL = 13
     UNAVAILABLE = 14
+    DATA_LOSS = 15
 
 
 class RideTrioError(Exception):
@@ -77,6 +101,14 @@ class ListenError(RideTrioError):
     grpc_status = GrpcStatus.UNAVAILABLE
 
 
+class DataDirError(RideTrioError):
+    """The data directory can't be used: another process has it, or what is in it is not ours or of a newer version."""
+
+    code = "BAD_DATA_DIR"
+    grpc_status = GrpcStatus.FAILED_PRECONDITION
+    retryable = False
+
+
 class RequestError(RideTrioError):
     """One request could not be carried out. The session is not affected."""
 
@@ -105,6 +137,150 @@ class NoDriverFoundError(RequestError):
 
     code = "NO_DRIVER_FOUND"
     grpc_status = GrpcStatus.NOT_FOUND
+
+
+class LogError(RequestError):
+    """A request of the durable log could not be carried out."""
+
+
+class UnknownTopicError(LogError):
+    """There is no topic of that name, or it was deleted while the request waited."""
+
+    code = "UNKNOWN_TOPIC"
+    grpc_status = GrpcStatus.NOT_FOUND
+    retryable = False
+
+
+class UnknownPartitionError(LogError):
+    """The topic has no partition of that number."""
+
+    code = "UNKNOWN_PARTITION"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class InvalidTopicError(LogError):
+    """A topic can't have this name."""
+
+    code = "INVALID_TOPIC"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class TopicExistsError(LogError):
+    """There is a topic of that name already."""
+
+    code = "TOPIC_EXISTS"
+    grpc_status = GrpcStatus.ALREADY_EXISTS
+    retryable = False
+
+
+class InvalidPartitionsError(LogError):
+    """A topic can't have this number of partitions."""
+
+    code = "INVALID_PARTITIONS"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class InvalidReplicationFactorError(LogError):
+    """One machine keeps one copy."""
+
+    code = "INVALID_REPLICATION_FACTOR"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class InvalidConfigError(LogError):
+    """A topic's config is unknown, or has a value that is not allowed. The message names it."""
+
+    code = "INVALID_CONFIG"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class InvalidAcksError(LogError):
+    """required_acks is none of 0, 1 and -1."""
+
+    code = "INVALID_ACKS"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class MessageTooLargeError(LogError):
+    """A record is larger than its topic allows."""
+
+    code = "MESSAGE_TOO_LARGE"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class InvalidRecordError(LogError):
+    """A record makes no sense: no key in a compacted topic, a time before 1970."""
+
+    code = "INVALID_RECORD"
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+    retryable = False
+
+
+class RequestTimedOutError(LogError):
+    """The record was not acknowledged in time. It may be stored all the same."""
+
+    code = "REQUEST_TIMED_OUT"
+    grpc_status = GrpcStatus.DEADLINE_EXCEEDED
+
+
+class LogFullError(LogError):
+    """The disk is full: nothing of the request is stored."""
+
+    code = "RESOURCE_EXHAUSTED"
+    grpc_status = GrpcStatus.RESOURCE_EXHAUSTED
+
+
+class LogFailedError(LogError):
+    """The log can't be written any more: a disk has failed. The server has to be started anew."""
+
+    code = "LOG_FAILED"
+    grpc_status = GrpcStatus.UNAVAILABLE
+
+
+class LogStoppedError(LogError):
+    """The server is stopping: the record was not stored."""
+
+    code = "SHUTDOWN"
+    grpc_status = GrpcStatus.UNAVAILABLE
+
+
+class ProducerFencedError(LogError):
+    """A producer of the same id and a higher epoch has taken over."""
+
+    code = "PRODUCER_FENCED"
+    grpc_status = GrpcStatus.FAILED_PRECONDITION
+    retryable = False
+
+
+class SequenceTooOldError(LogError):
+    """A record's sequence is from so long ago that nobody knows whether it is stored."""
+
+    code = "SEQUENCE_TOO_OLD"
+    grpc_status = GrpcStatus.FAILED_PRECONDITION
+    retryable = False
+
+
+class OffsetOutOfRangeError(LogError):
+    """The partition has no such offset: retention has passed it, or it has not been reached."""
+
+    code = "OFFSET_OUT_OF_RANGE"
+    grpc_status = GrpcStatus.OUT_OF_RANGE
+    retryable = False
+
+
+class DamagedError(LogError):
+    """What is on disk is damaged. The message names file and place; what is before it has been served."""
+
+    code = "DATA_LOSS"
+    grpc_status = GrpcStatus.DATA_LOSS
+    retryable = False
 
 
 class SessionError(RideTrioError):

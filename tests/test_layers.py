@@ -40,7 +40,7 @@ def room(*rooms: str, libraries: str = "", not_stdlib: str = "") -> Room:
 
 
 BOTTOM = ("ride_trio.config", "ride_trio.errors", "ride_trio.metrics", "ride_trio.values")
-DOMAIN = ("ride_trio.sessions", "ride_trio.matching")
+DOMAIN = ("ride_trio.sessions", "ride_trio.matching", "ride_trio.eventlog")
 RPC = ("ride_trio.rpc", "ride_trio.pb")
 NOT_SANS_IO = "asyncio select selectors signal socket ssl subprocess threading time"
 
@@ -55,6 +55,7 @@ ROOMS = {
     "ride_trio.rpc": room(*BOTTOM, "ride_trio.wire", "ride_trio.pb", libraries="google jwt purerpc trio"),
     "ride_trio.sessions": room(*BOTTOM, libraries="trio"),
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),
+    "ride_trio.eventlog": room(*BOTTOM, libraries="crc32c trio"),
     "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, libraries="google purerpc trio"),
     "ride_trio.gateway": room(*BOTTOM, *DOMAIN, libraries="h11 trio trio_websocket"),
     "ride_trio.serving": room(*BOTTOM, *RPC),
