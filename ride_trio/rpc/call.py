@@ -291,7 +291,7 @@ class Call(MessageStream[In, Out]):
         message = await self.receive()
         if message is None:
             raise purerpc.InvalidArgumentError("one request message was expected, none came")
-        if await self.receive() is not None:
+        if self._batch or await self._next_batch():  # not `receive()`: that would say that this one is worked off
             raise purerpc.InvalidArgumentError("one request message was expected, more came")
         return message
 

@@ -170,6 +170,7 @@ class ClientCall(MessageStream[In, Out]):
 
     def cancel(self) -> None:
         """Give the call up: RST_STREAM(CANCEL), unless it has ended."""
+        self.release()
         if self.status is None:
             self._link.reset(self.stream, ErrorCode.CANCEL)
             late = trio.current_time() >= self._deadline  # a scope of trio's around the call has ended it

@@ -5,8 +5,9 @@ A few kilobytes may inflate to gigabytes (a zip bomb). Three bounds keep that ha
 * Size: who inflates past the largest message is RESOURCE_EXHAUSTED at that point.
 * Time: after each slice other tasks have their turn.
 * Memory: large messages are inflated one at a time in a process, each only when those before it that calls still work
-  on are small enough together. Who waits too long for its turn is RESOURCE_EXHAUSTED. A message that inflates to a
-  slice or less needs no turn.
+  on are small enough together. A call works on a message until it asks for the next one or is over; what it keeps for
+  longer than WORKED_ON_S is its own affair, or one call that sits on its message would shut out all others. Who waits
+  too long for its turn is RESOURCE_EXHAUSTED. A message that inflates to a slice or less needs no turn.
 
 Source: https://github.com/grpc/grpc/blob/master/doc/compression.md
 """
@@ -14,6 +15,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/compression.md
 from __future__ import annotations
 
 import zlib
+from itertools import count
 from typing import Final
 
 import purerpc
@@ -32,6 +34,8 @@ _LEVEL: Final = 1
 MAX_INFLATED_BYTES: Final = 8_388_608
 # Longer in line for a turn is no service any more.
 TURN_TIMEOUT_S: Final = 10.0
+# So long a message counts, at most: half of that, for who is next in line.
+WORKED_ON_S: Final = 5.0
 
 
 class Inflation:
@@ -43,15 +47,20 @@ class Inflation:
 
     def __init__(self) -> None:
         self.inflated_bytes = 0
+        self._worked_on: dict[int, tuple[float, int]] = {}  # since when, bytes; by ticket, the oldest first
+        self._tickets = count(1)
         self._turn = trio.StrictFIFOLock()
         self._fewer = trio.lowlevel.ParkingLot()
 
-    async def inflate(self, data: bytes, limit: int) -> bytes:
-        """A large message; the caller calls `done` with its size when it is worked off.
+    async def inflate(self, data: bytes, limit: int) -> tuple[bytes, int]:
+        """A large message.
 
         Args:
             data: As it came.
             limit: Largest message, bytes.
+
+        Returns:
+            It, and a ticket for `done`, never 0.
 
         Raises:
             purerpc.ResourceExhaustedError: It is larger, or its turn did not come.
@@ -59,15 +68,25 @@ class Inflation:
         """
         with trio.move_on_after(TURN_TIMEOUT_S):
             async with self._turn:
-                while self.inflated_bytes > MAX_INFLATED_BYTES:
-                    await self._fewer.park()
+                await self._wait_for_room()
                 message = await _inflate(data, limit)
+                ticket = next(self._tickets)
+                self._worked_on[ticket] = trio.current_time(), len(message)
                 self.inflated_bytes += len(message)
-                return message
+                return message, ticket
         raise purerpc.ResourceExhaustedError("no room to decompress a message: others are being worked on")
 
-    def done(self, size: int) -> None:
-        """A message of this size is worked off."""
+    async def _wait_for_room(self) -> None:
+        while self.inflated_bytes > MAX_INFLATED_BYTES:
+            ticket, (since_s, _) = next(iter(self._worked_on.items()))
+            with trio.move_on_at(since_s + WORKED_ON_S) as too_long:
+                await self._fewer.park()
+            if too_long.cancelled_caught:
+                self.done(ticket)
+
+    def done(self, ticket: int) -> None:
+        """The message with this ticket is worked off; no matter if that was known."""
+        _, size = self._worked_on.pop(ticket, (0.0, 0))
         self.inflated_bytes -= size
         self._fewer.unpark_all()
 

@@ -74,7 +74,7 @@ class MessageReader(Generic[In]):
         self._unread = False
         self._uncredited = 0  # bytes of the batch
         self._packed = False  # messages may be compressed
-        self._inflated = 0  # bytes that have to be given back to the run's `Inflation`
+        self._inflated = 0  # the ticket of a large message that the run's `Inflation` counts; 0 for none
         self.received_compressed = False
 
     def fail(self, error: Exception) -> None:
@@ -85,6 +85,8 @@ class MessageReader(Generic[In]):
         return self
 
     async def __anext__(self) -> In:
+        if self._inflated:
+            self.release()
         if not self._batch and not await self._next_batch():
             raise StopAsyncIteration
         data = self._batch.pop()
@@ -99,6 +101,8 @@ class MessageReader(Generic[In]):
             RpcFailedError: The message cannot be decoded, or (client) the call ended with another status than OK.
             trio.ClosedResourceError: (Server) the stream was reset or the connection is lost.
         """
+        if self._inflated:
+            self.release()
         if not self._batch and not await self._next_batch():
             return None
         data = self._batch.pop()
@@ -148,18 +152,17 @@ class MessageReader(Generic[In]):
         if self._inflated:
             current_inflation().done(self._inflated)
             self._inflated = 0
+            self.stream.overhead = 0
 
     async def _unpack(self, data: bytes) -> bytes:
         """A message of a call whose messages may be compressed; notes whether this one was."""
-        self.release()
         self.received_compressed = isinstance(data, Compressed)
         if not self.received_compressed:
             return data
         limit = self._link.wire.limits.max_message
         message = inflate_small(data, limit)
         if message is None:
-            message = await current_inflation().inflate(data, limit)
-            self._inflated = len(message)
+            message, self._inflated = await current_inflation().inflate(data, limit)
         self.stream.overhead = max(self.stream.overhead, len(message))
         return message
 

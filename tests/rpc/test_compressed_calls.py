@@ -9,13 +9,14 @@ import purerpc
 import pytest
 import trio
 from google.protobuf.wrappers_pb2 import BytesValue
+from purerpc import Cardinality
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.rpc import Limits
 from ride_trio.rpc.compression import SLICE_BYTES, current_inflation
 from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.stream import Compressed, Stream
-from tests.rpc.echo import bidi, value
+from tests.rpc.echo import bidi, connect, open_call, server_of, value
 from tests.rpc.peers import RawClient
 
 LARGE = 4 * SLICE_BYTES
@@ -165,3 +166,44 @@ async def test_a_call_that_ends_early_gives_its_room_back(nursery: trio.Nursery)
     assert (await client.status(stream)).code == 0
     await wait_all_tasks_blocked()
     assert current_inflation().inflated_bytes == 0
+
+
+async def test_a_call_that_asks_for_the_next_message_has_worked_off_the_last(nursery: trio.Nursery) -> None:
+    """It may wait for ever, and others want to send large messages, too."""
+
+    async def handler(call: Any) -> None:
+        async for _ in call:
+            assert current_inflation().inflated_bytes > LARGE
+
+    client = await RawClient(nursery, bidi(handler)).shake_hands()
+    stream = await begin(client, "gzip", encoded(value(bytes(LARGE))), end=False)
+    await wait_all_tasks_blocked()
+    assert current_inflation().inflated_bytes == 0
+    client.wire.outbound.end(stream)
+    assert (await client.status(stream)).code == 0
+
+
+async def test_a_single_request_is_worked_on_until_the_end(nursery: trio.Nursery) -> None:
+    async def handler(message: BytesValue) -> BytesValue:
+        assert current_inflation().inflated_bytes > LARGE
+        return BytesValue()
+
+    client = await RawClient(nursery, server_of("Bidi", Cardinality.UNARY_UNARY, handler)).shake_hands()
+    stream = await begin(client, "gzip", encoded(value(bytes(LARGE))), end=False)
+    await wait_all_tasks_blocked()
+    client.wire.outbound.end(stream)
+    assert (await client.status(stream)).code == 0
+    assert current_inflation().inflated_bytes == 0
+
+
+async def test_a_client_that_leaves_its_call_has_worked_off_the_answer(nursery: trio.Nursery) -> None:
+    async def handler(call: Any) -> None:
+        call.compression = "gzip"
+        await call.send(value(bytes(LARGE)))
+
+    async with connect(nursery, bidi(handler)) as channel:
+        async with open_call(channel) as call:
+            await call.wait_status()
+            assert await call.receive() == value(bytes(LARGE))
+            assert current_inflation().inflated_bytes > LARGE
+        assert current_inflation().inflated_bytes == 0

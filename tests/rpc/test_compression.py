@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from contextlib import nullcontext
 
 import purerpc
 import pytest
@@ -14,6 +15,7 @@ from ride_trio.rpc.compression import (
     MAX_INFLATED_BYTES,
     SLICE_BYTES,
     TURN_TIMEOUT_S,
+    WORKED_ON_S,
     Inflation,
     current_inflation,
     deflate,
@@ -21,6 +23,8 @@ from ride_trio.rpc.compression import (
 )
 
 LIMIT = 1_000_000
+SMALL = gzip.compress(bytes(100_000))
+HUGE = gzip.compress(bytes(MAX_INFLATED_BYTES + 1), 1)
 
 
 @pytest.mark.parametrize("size", [0, 1, SLICE_BYTES - 1, SLICE_BYTES])
@@ -32,9 +36,10 @@ async def test_a_large_message_takes_turns() -> None:
     data = gzip.compress(bytes(range(256)) * 3_000)
     assert inflate_small(data, LIMIT) is None
     inflation = Inflation()
-    assert await inflation.inflate(data, LIMIT) == bytes(range(256)) * 3_000
+    message, ticket = await inflation.inflate(data, LIMIT)
+    assert message == bytes(range(256)) * 3_000
     assert inflation.inflated_bytes == 768_000
-    inflation.done(768_000)
+    inflation.done(ticket)
     assert inflation.inflated_bytes == 0
 
 
@@ -70,28 +75,50 @@ async def test_what_is_deflated_can_be_inflated(size: int) -> None:
 
 
 async def test_a_large_message_waits_while_others_are_worked_on(autojump_clock: MockClock) -> None:
-    inflation, data = Inflation(), gzip.compress(bytes(100_000))
-    inflation.inflated_bytes = MAX_INFLATED_BYTES + 1
+    inflation = Inflation()
+    _, first = await inflation.inflate(HUGE, MAX_INFLATED_BYTES + 1)
     got = []
 
     async def inflate() -> None:
-        got.append(await inflation.inflate(data, LIMIT))
+        got.append((await inflation.inflate(SMALL, LIMIT))[0])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inflate)
         await wait_all_tasks_blocked()
         assert not got
-        inflation.done(1)
+        inflation.done(first)
     assert got == [bytes(100_000)]
+    assert inflation.inflated_bytes == 100_000
+
+
+async def test_what_a_call_keeps_for_long_is_its_own(autojump_clock: MockClock) -> None:
+    """One that sits on a large message, and may do so for ever, holds up nobody for longer than this."""
+    inflation = Inflation()
+    _, kept = await inflation.inflate(HUGE, MAX_INFLATED_BYTES + 1)
+    began = trio.current_time()
+    await inflation.inflate(SMALL, LIMIT)
+    assert trio.current_time() - began == pytest.approx(WORKED_ON_S)
+    assert inflation.inflated_bytes == 100_000
+    inflation.done(kept)
+    assert inflation.inflated_bytes == 100_000
 
 
 async def test_who_waits_too_long_is_refused(autojump_clock: MockClock) -> None:
     inflation = Inflation()
-    inflation.inflated_bytes = MAX_INFLATED_BYTES + 1
     began = trio.current_time()
-    with pytest.raises(purerpc.ResourceExhaustedError, match="no room to decompress"):
-        await inflation.inflate(gzip.compress(bytes(100_000)), LIMIT)
-    assert trio.current_time() - began == pytest.approx(TURN_TIMEOUT_S)
+    ended = []
+
+    async def inflate(refused: bool) -> None:
+        with pytest.raises(purerpc.ResourceExhaustedError, match="no room") if refused else nullcontext():
+            await inflation.inflate(HUGE, MAX_INFLATED_BYTES + 1)
+        ended.append(trio.current_time() - began)
+
+    in_time = int(TURN_TIMEOUT_S / WORKED_ON_S)
+    async with trio.open_nursery() as nursery:
+        for place in range(in_time + 2):
+            nursery.start_soon(inflate, place >= in_time)
+            await wait_all_tasks_blocked()
+    assert ended == pytest.approx([0.0, WORKED_ON_S, TURN_TIMEOUT_S, TURN_TIMEOUT_S])
     assert inflation.inflated_bytes == MAX_INFLATED_BYTES + 1
 
 
