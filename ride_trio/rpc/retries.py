@@ -43,7 +43,7 @@ class RetryPolicy:
         initial_backoff_s: Before the second attempt, give or take a fifth; each pause is longer than the one before.
         max_backoff_s: The longest pause.
         multiplier: How much longer each is.
-        codes: Statuses that are worth another attempt.
+        codes: Statuses that are worth another attempt. A call that its client has ended, or its deadline, never is.
         max_kept_bytes: A call that has sent more than this without an answer is not tried again.
     """
 
@@ -138,6 +138,14 @@ class RetryingCall(ClientCall[In, Out]):
         """No other attempt any more."""
         self._committed = True
         self._kept.clear()
+
+    def cancel(self) -> None:
+        self._commit()
+        super().cancel()
+
+    def fail(self, error: Exception) -> None:
+        self._commit()
+        super().fail(error)
 
     def set_sink(self, sink: Callable[[In | None], bool]) -> None:
         self._commit()

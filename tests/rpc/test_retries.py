@@ -174,6 +174,30 @@ async def test_between_attempts_a_call_can_be_cancelled(nursery: trio.Nursery, a
     assert (await call.wait_status()).status_code is StatusCode.UNAVAILABLE
 
 
+ALL = RetryPolicy(codes=frozenset(set(StatusCode) - {StatusCode.OK}))
+
+
+async def test_what_the_client_ends_itself_is_not_tried_again(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Whatever the policy says: its time is up, or nobody wants it any more."""
+    began = []
+
+    async def hangs(call: Any) -> None:
+        began.append(call)
+        await trio.sleep_forever()
+
+    async with connect(nursery, bidi(hangs), retry=ALL) as channel:
+        start = trio.current_time()
+        async with open_call(channel, timeout_s=1) as call:
+            assert (await call.wait_status()).status_code is StatusCode.DEADLINE_EXCEEDED
+        assert trio.current_time() - start == pytest.approx(1)
+        async with open_call(channel) as call:
+            await wait_all_tasks_blocked()
+        assert call.status is not None
+        assert call.status.status_code is StatusCode.CANCELLED
+        await trio.sleep(60)
+    assert len(began) == 2
+
+
 async def test_a_lost_server_costs_no_call_if_there_is_another(nursery: trio.Nursery) -> None:
     async def never(call: Any) -> None:
         await call.receive()
