@@ -290,9 +290,9 @@ class Call(MessageStream[In, Out]):
                 return message
         message = await self.receive()
         if message is None:
-            raise purerpc.InvalidArgumentError("one request message was expected, none came")
+            raise purerpc.UnimplementedError("one request message was expected, none came")
         if self._batch or await self._next_batch():  # not `receive()`: that would say that this one is worked off
-            raise purerpc.InvalidArgumentError("one request message was expected, more came")
+            raise purerpc.UnimplementedError("one request message was expected, more came")
         return message
 
     async def _send_all(self, replies: AsyncIterator[Out]) -> None:

@@ -251,8 +251,8 @@ class ClientCall(MessageStream[In, Out]):
             self.stream.owner = None  # a circle less for the garbage collector
 
     def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
-        """The server's fault, unlike a request that cannot be decoded: INTERNAL, also if OK has come behind it."""
-        error = purerpc.InternalError(super()._undecodable(data).status.status_message)
+        """The call has failed, also if OK has come behind the message."""
+        error = super()._undecodable(data)
         if self.status is not None and not self.status.int_value:
             self.status = error.status
         self._batch.clear()

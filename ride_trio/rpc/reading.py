@@ -195,7 +195,7 @@ class MessageReader(Generic[In]):
 
     def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
         name = self._in_type.DESCRIPTOR.full_name  # type: ignore[attr-defined]
-        return purerpc.InvalidArgumentError(f"a message of {len(data)} bytes is not a valid {name}")
+        return purerpc.InternalError(f"a message of {len(data)} bytes is not a valid {name}")
 
     def _decode_packed(self, data: bytes) -> In:
         """For a sink, which cannot wait: a large message has no turn here."""

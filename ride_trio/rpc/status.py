@@ -1,4 +1,8 @@
-"""Between gRPC status numbers and purerpc's exceptions, which are the API of our services and clients."""
+"""Between gRPC status numbers and purerpc's exceptions, which are the API of our services and clients.
+
+Which status the engine itself gives for what: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md. It leaves
+INVALID_ARGUMENT, NOT_FOUND and five others to applications, so that who gets one knows whose it is.
+"""
 
 from __future__ import annotations
 

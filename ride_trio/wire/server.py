@@ -22,8 +22,8 @@ from ride_trio.wire.stream import ENCODINGS, Stream
 # own. No client does; a hundred jumps are remembered.
 _REMEMBERED_JUMPS: Final = 100
 # gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
-_INVALID_ARGUMENT: Final = 3
 _UNIMPLEMENTED: Final = 12
+_INTERNAL: Final = 13
 
 
 class ServerConnection(Connection):
@@ -85,7 +85,7 @@ class ServerConnection(Connection):
             self._expect(stream, headers.content_length(stream_id, fields))
             self._answer_http(stream, refusal)
         except ValueError as error:
-            self.events.append(RequestRefused(stream, _INVALID_ARGUMENT, str(error)))
+            self.events.append(RequestRefused(stream, _INTERNAL, str(error)))
         else:
             self._expect(stream, head.content_length)
             self._on_request(stream, head)

@@ -99,7 +99,7 @@ async def test_undecodable_bytes_end_the_call(nursery: trio.Nursery) -> None:
         stream = client.open(method, b"\xff\xff", end=True)
         trailers = await client.status(stream)
         assert (trailers.code, trailers.message) == (
-            3,
+            13,
             "a message of 2 bytes is not a valid google.protobuf.BytesValue",
         )
 

@@ -17,7 +17,8 @@ from tests.rpc.echo import NAME, bidi, echo_server
 from tests.rpc.peers import RawClient
 
 
-async def test_a_header_that_cannot_be_read_is_invalid_argument(nursery: trio.Nursery) -> None:
+async def test_a_header_that_cannot_be_read_is_an_internal_error(nursery: trio.Nursery) -> None:
+    """gRPC leaves INVALID_ARGUMENT to applications."""
     client = await RawClient(nursery, echo_server()).shake_hands()
     stream = client.open("unary", end=True)
     client.wire.outbound.output.clear()
@@ -25,7 +26,7 @@ async def test_a_header_that_cannot_be_read_is_invalid_argument(nursery: trio.Nu
     block = encode((*fields, (b"content-type", b"application/grpc"), (b"grpc-timeout", b"soon")))
     await client.send(len(block).to_bytes(3, "big") + b"\1\5" + stream.id.to_bytes(4, "big") + block)
     trailers = await client.status(stream)
-    assert trailers.code == 3
+    assert trailers.code == 13
     assert "grpc-timeout 'soon'" in trailers.message
 
 
