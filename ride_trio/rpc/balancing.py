@@ -16,10 +16,17 @@ _POINTS: Final = 100
 
 
 class Balancer(Protocol):
-    """A policy. `resolves`: it wants every address of every name, each with a connection of its own."""
+    """A policy.
+
+    Attributes:
+        resolves: It wants every address of every name, each with a connection of its own.
+        eager: These are made before a call wants them.
+        keyed: A call has its own server: where one finds no room, another may.
+    """
 
     resolves: bool
     eager: bool
+    keyed: bool
 
     def pick(self, subchannels: Sequence[Subchannel], metadata: Metadata) -> Subchannel | None:
         """The server for a call, READY; None if the call has to wait for one. Those it waits for are `want`ed."""
@@ -30,6 +37,7 @@ class PickFirst:
 
     resolves = False
     eager = False
+    keyed = False
 
     def pick(self, subchannels: Sequence[Subchannel], metadata: Metadata) -> Subchannel | None:
         for subchannel in subchannels:  # there is one, which tries all addresses
@@ -44,6 +52,7 @@ class RoundRobin:
 
     resolves = True
     eager = True
+    keyed = False
 
     def __init__(self) -> None:
         self._next = random.randrange(1 << 16)  # clients that begin together do not begin with the same server
@@ -70,6 +79,7 @@ class ConsistentHash:
 
     resolves = True
     eager = False
+    keyed = True
 
     def __init__(self, key: str) -> None:
         self._key = key.lower()

@@ -99,6 +99,7 @@ class Channel:
         self._state = Connectivity.IDLE
         self._closed = False
         self._changed = trio.lowlevel.ParkingLot()
+        self._full = trio.lowlevel.ParkingLot()  # calls whose server takes no more for now
         self._failed = trio.Event()
         self._exit = AsyncExitStack()
         # What purerpc's stubs read: these two without effect, and through what they start their calls.
@@ -137,8 +138,8 @@ class Channel:
             subchannel.want()
 
     def _on_change(self) -> None:
-        if self._changed:
-            self._changed.unpark_all()
+        self._changed.unpark_all()
+        self._full.unpark_all()
         state = self.state
         if state is not self._state:
             self._state = state
@@ -293,7 +294,7 @@ class Channel:
                     raise purerpc.UnavailableError(self._why())
             elif subchannel.link is not None and subchannel.link.client.can_open:
                 return subchannel.link
-            await self._changed.park()
+            await (self._changed if subchannel is None else self._full).park()
         raise purerpc.UnavailableError(LEFT)
 
     def running(self) -> trio.Nursery:
@@ -306,6 +307,8 @@ class Channel:
         """Called by a call: there may be room for another one, or nothing to keep the connection for."""
         if isinstance(link, ClientLink):
             link.call_ended()
+        if self._full:  # to wake all each time would be quadratic
+            self._full.unpark(count=len(self._full) if self._policy.keyed else 1)
 
     def _why(self) -> str:
         """Why no call can begin."""

@@ -104,10 +104,9 @@ class ClientLink(Link):
         await self._ending.wait()
 
     def call_ended(self) -> None:
-        """Called by a call: there may be room for another one, or nothing to stay for."""
+        """Called by a call: there may be nothing to stay for."""
         if self.goaway and not self.wire.streams:
             self.leave()
-        self._on_change()
 
     def started(self) -> None:
         if self._keepalive is not None:

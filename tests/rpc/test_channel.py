@@ -8,7 +8,7 @@ import trio
 from google.protobuf.wrappers_pb2 import BytesValue
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from ride_trio.rpc import Channel, Connectivity, Limits, Server
+from ride_trio.rpc import Channel, Connectivity, Limits, PickFirst, Server
 from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.frames import goaway_frame, settings_frame
 from tests.rpc.desk import Desk
@@ -102,6 +102,44 @@ async def test_calls_wait_until_the_server_has_room(nursery: trio.Nursery) -> No
             calls.start_soon(one, number)
     assert len(done) == 20
     assert server.metrics.handled("bidi_stream", "test.Echo", "echo_call", "OK").n == 20
+
+
+class CountingPicks(PickFirst):
+    picks = 0
+
+    def pick(self, *args: Any) -> Any:
+        self.picks += 1
+        return super().pick(*args)
+
+
+async def test_room_for_one_call_wakes_one(nursery: trio.Nursery) -> None:
+    """Each that woke the whole crowd would make a thousand waiting calls a million looks."""
+    policy, server = CountingPicks(), echo_server(limits=Limits(max_concurrent_streams=2))
+    async with connect(nursery, server, policy=policy) as channel, trio.open_nursery() as calls:
+        for _ in range(50):
+            calls.start_soon(ask, channel, "unary", b"x")
+    assert server.metrics.handled("unary", "test.Echo", "unary", "OK").n == 50
+    assert policy.picks <= 2 * 50
+
+
+async def test_room_that_a_cancelled_call_would_have_had_is_anothers(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    server = echo_server(limits=Limits(max_concurrent_streams=1))
+
+    async def waits(scope: trio.CancelScope) -> None:
+        with scope:
+            assert await ask(channel, "unary", b"x") == [b"x"]
+
+    async with connect(nursery, server) as channel, trio.open_nursery() as calls:
+        scopes = [trio.CancelScope() for _ in range(4)]
+        async with open_call(channel, "hangs"):
+            for scope in scopes:
+                calls.start_soon(waits, scope)
+                await wait_all_tasks_blocked()
+        scopes[0].cancel()  # it is awake already
+        scopes[2].cancel()
+    assert [scope.cancelled_caught for scope in scopes] == [True, False, True, False]
 
 
 async def test_waiting_for_room_can_be_cancelled(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
