@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-# Names are looked up again so often, and when a server is lost, but then not at once again.
+# Names are looked up again so often, and when a server is lost, but then not at once again; one that is not known, as
+# often as a server that does not answer is tried.
 RESOLVE_EVERY_S: Final = 30.0
 RESOLVE_AGAIN_S: Final = 1.0
 # Of the states of several servers the best one counts, in this order.
@@ -96,7 +97,7 @@ class Channel:
         self._nursery: trio.Nursery | None = None
         self._subchannels: dict[tuple[Endpoint, ...], Subchannel] = {}
         self._unresolved = ""  # why there are none
-        self._state = Connectivity.IDLE
+        self._ready: set[Subchannel] = set()  # when something changed last
         self._closed = False
         self._changed = trio.lowlevel.ParkingLot()
         self._full = trio.lowlevel.ParkingLot()  # calls whose server takes no more for now
@@ -140,11 +141,11 @@ class Channel:
     def _on_change(self) -> None:
         self._changed.unpark_all()
         self._full.unpark_all()
-        state = self.state
-        if state is not self._state:
-            self._state = state
-            if state is not Connectivity.READY:
-                self._failed.set()
+        servers = self._subchannels.values()
+        lost = any(server.state is not Connectivity.READY for server in servers if server in self._ready)
+        if lost or self.state is Connectivity.TRANSIENT_FAILURE:
+            self._failed.set()
+        self._ready = {server for server in servers if server.state is Connectivity.READY}
 
     # ------------------------------------------------------------------ life
 
@@ -190,15 +191,19 @@ class Channel:
         await self._exit.aclose()
 
     async def _resolve_for_ever(self, nursery: trio.Nursery) -> None:
+        failures = 0
         while True:
+            self._failed = trio.Event()
             try:
                 addresses = await resolve(self._endpoints)
             except purerpc.UnavailableError as error:  # what was known before may still be right
+                failures += 1
                 self._unresolved = error.status.status_message
                 self._on_change()
-            else:
-                self._use(tuple((address,) for address in addresses), nursery)
-            self._failed = trio.Event()
+                await trio.sleep(self._backoff.pause_s(failures))
+                continue
+            failures = 0
+            self._use(tuple((address,) for address in addresses), nursery)
             await trio.sleep(RESOLVE_AGAIN_S)
             with trio.move_on_after(RESOLVE_EVERY_S):
                 await self._failed.wait()

@@ -136,8 +136,10 @@ class Names:
 
     def __init__(self, *addresses: str) -> None:
         self.addresses: Sequence[str] = addresses
+        self.lookups = 0
 
     async def getaddrinfo(self, host: object, port: object, *_: object) -> list[tuple[object, ...]]:
+        self.lookups += 1
         if not self.addresses:
             raise OSError(-2, "Name or service not known")
         hosts = self.addresses if host == b"ride.test" else [host.decode() if isinstance(host, bytes) else host]
@@ -162,6 +164,38 @@ async def test_names_are_looked_up_again(town: Town, monkeypatch: pytest.MonkeyP
         names.addresses = []  # the name servers are gone: what was known is still right
         await trio.sleep(0.05)
         assert {await ask(channel) for _ in range(2)} == {"two", "three"}
+
+
+async def test_names_are_looked_up_again_when_one_server_of_several_is_lost(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "RESOLVE_AGAIN_S", 0.01)
+    names = Names("127.0.0.1", "127.0.0.2")
+    trio.socket.set_custom_hostname_resolver(names)  # type: ignore[arg-type]
+    port = await town.open("one")
+    await town.open("two", port, "127.0.0.2")
+    await town.open("three", port, "127.0.0.3")
+    async with Channel(f"ride.test:{port}", policy=RoundRobin(), backoff=QUICK) as channel:
+        with trio.fail_after(PATIENCE_S):
+            while {await ask(channel) for _ in range(2)} != {"one", "two"}:
+                pass
+            await trio.sleep(0.1)
+            assert names.lookups == 1
+            names.addresses = ["127.0.0.3", "127.0.0.2"]
+            town.close("one")
+            while {await answer(channel) for _ in range(2)} != {"two", "three"}:
+                pass
+    assert names.lookups < 5
+
+
+async def test_a_name_that_is_not_known_yet_is_asked_for_again_soon(town: Town) -> None:
+    names = Names()
+    trio.socket.set_custom_hostname_resolver(names)  # type: ignore[arg-type]
+    port = await town.open("one")
+    async with Channel(f"ride.test:{port}", policy=RoundRobin(), backoff=QUICK, wait_for_ready=True) as channel:
+        await until(channel, Connectivity.TRANSIENT_FAILURE)
+        names.addresses = ["127.0.0.1"]
+        assert await ask(channel) == "one"
 
 
 async def test_a_name_that_nobody_knows() -> None:
