@@ -26,7 +26,8 @@
     │       ├── ProducerFencedError             PRODUCER_FENCED
     │       ├── SequenceTooOldError             SEQUENCE_TOO_OLD
     │       ├── OffsetOutOfRangeError           OFFSET_OUT_OF_RANGE
-    │       └── DamagedError                    DATA_LOSS
+    │       ├── DamagedError                    DATA_LOSS
+    │       └── GroupError                      its branch is in `eventlog/group_errors.py`
     └── SessionError                the session ends with it
         ├── NoHeartbeatError        NO_HEARTBEAT         come back
         ├── ShutdownError           SHUTDOWN             come back
@@ -281,6 +282,10 @@ class DamagedError(LogError):
     code = "DATA_LOSS"
     grpc_status = GrpcStatus.DATA_LOSS
     retryable = False
+
+
+class GroupError(LogError):
+    """A request of a consumer group, or of its member, could not be carried out."""
 
 
 class SessionError(RideTrioError):

@@ -7,6 +7,7 @@ import pytest
 
 from ride_trio import errors
 from ride_trio.errors import RideTrioError
+from ride_trio.eventlog import group_errors
 
 PUBLISHED = {
     "BAD_SETTING": ("INVALID_ARGUMENT", False),
@@ -37,6 +38,16 @@ PUBLISHED = {
     "SEQUENCE_TOO_OLD": ("FAILED_PRECONDITION", False),
     "OFFSET_OUT_OF_RANGE": ("OUT_OF_RANGE", False),
     "DATA_LOSS": ("DATA_LOSS", False),
+    "INVALID_GROUP": ("INVALID_ARGUMENT", False),
+    "UNKNOWN_GROUP": ("NOT_FOUND", False),
+    "GROUP_NOT_EMPTY": ("FAILED_PRECONDITION", False),
+    "GROUP_LIMIT": ("RESOURCE_EXHAUSTED", True),
+    "INCONSISTENT_GROUP_PROTOCOL": ("INVALID_ARGUMENT", False),
+    "UNKNOWN_MEMBER": ("FAILED_PRECONDITION", False),
+    "MEMBER_FENCED": ("ABORTED", False),
+    "ILLEGAL_GENERATION": ("FAILED_PRECONDITION", False),
+    "NOT_OWNER": ("FAILED_PRECONDITION", False),
+    "INVALID_OFFSET": ("INVALID_ARGUMENT", False),
     "INTERNAL": ("INTERNAL", True),
 }
 
@@ -52,8 +63,8 @@ def test_codes_statuses_and_what_may_be_retried_are_the_published_ones() -> None
     assert found == PUBLISHED
 
 
-def test_the_opening_of_the_module_shows_the_whole_tree() -> None:
-    shown = errors.__doc__ or ""
+def test_the_openings_of_the_modules_show_the_whole_tree() -> None:
+    shown = f"{errors.__doc__} {group_errors.__doc__}"
     assert [error.__name__ for error in tree() if error.__name__ not in shown] == []
     assert [error.code for error in tree() if error.code != "INTERNAL" and error.code not in shown] == []
 
