@@ -6,9 +6,10 @@ from ride_trio.wire import headers
 from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, LocalError, StreamFault
 from ride_trio.wire.events import ResponseReceived, TrailersReceived
+from ride_trio.wire.fields import Fields
 from ride_trio.wire.frames import MAX_STREAM_ID, PREFACE, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import required
-from ride_trio.wire.headers import Fields, RequestHead
+from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input

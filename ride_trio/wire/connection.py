@@ -20,6 +20,7 @@ from typing import Final
 from ride_trio.wire import frames
 from ride_trio.wire.control import ControlFrames
 from ride_trio.wire.errors import ConnectionFault, StreamFault
+from ride_trio.wire.fields import Fields
 from ride_trio.wire.frames import (
     DEFAULT_FRAME_BYTES,
     HEADER_AND_PREFIX,
@@ -28,7 +29,6 @@ from ride_trio.wire.frames import (
     PREFIX_BYTES,
     ErrorCode,
 )
-from ride_trio.wire.headers import Fields
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.patience import BLOCK_BYTES_A_UNIT, FRAME_COST, FREE_BLOCK_BYTES
 from ride_trio.wire.shared import Shared

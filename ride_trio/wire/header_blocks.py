@@ -15,8 +15,8 @@ from typing import Final
 
 from ride_trio.wire import frames
 from ride_trio.wire.errors import ConnectionFault, StreamFault
+from ride_trio.wire.fields import Fields
 from ride_trio.wire.frames import ErrorCode
-from ride_trio.wire.headers import Fields
 from ride_trio.wire.hpack import Decoder
 
 # A block of the largest allowed list fits into five default frames; 32 leaves room for peers that cut it finer and

@@ -7,16 +7,16 @@ sees what the port is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from ride_trio.wire import hpack
-from ride_trio.wire.errors import StreamFault
-from ride_trio.wire.frames import ErrorCode
+from ride_trio.wire.fields import Fields, check_fields, content_length, malformed
 from ride_trio.wire.hpack import Decoder, Header
-from ride_trio.wire.hpack_static import ENTRY_OVERHEAD_BYTES, Field
+from ride_trio.wire.hpack_static import ENTRY_OVERHEAD_BYTES
 from ride_trio.wire.metadata import (
     OF_APPLICATIONS,
     Metadata,
@@ -31,20 +31,14 @@ from ride_trio.wire.metadata import (
 )
 from ride_trio.wire.stream import ENCODINGS
 
-Fields = Sequence[Field]
-
 _REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _REQUIRED_PSEUDO: Final = (b":method", b":scheme", b":path")
 _RESPONSE_PSEUDO: Final = frozenset((b":status",))
-# RFC 9113, section 8.2.2.
-_CONNECTION_SPECIFIC: Final = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
-)
-# RFC 9113, section 8.2.1: no upper case, no control, no space, no non-ASCII, no colon past the first.
-_BAD_NAME_BYTES: Final = bytes(b for b in range(256) if b <= 0x20 or 0x41 <= b <= 0x5A or b >= 0x7F or b == 0x3A)
-_BAD_VALUE_BYTES: Final = b"\x00\r\n"
 # Headers that gRPC itself reads; everything else is metadata.
-_NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length"))
+_NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length", b"host"))
+# What nearly all clients say, and all that there is (a media type is written in any case, RFC 9110, section 8.3.1).
+_PROTO_TYPES: Final = frozenset(("application/grpc", "application/grpc+proto"))
+_GRPC_TYPE: Final = re.compile(r"application/grpc(\+[^; ]*)? *(?:;.*)?", re.IGNORECASE)
 ACCEPTED_ENCODINGS: Final = ",".join(ENCODINGS).encode()
 # Of an answer without messages: what it cannot do without, however little the peer allows.
 _ESSENTIAL: Final = frozenset((b":status", b"content-type", b"grpc-accept-encoding", b"grpc-status"))
@@ -57,8 +51,6 @@ _TRAILERS_ROOM_BYTES: Final = LARGEST_TRAILERS_BYTES - 256
 # 12 bytes a character at most (four, percent-encoded): fits, whatever it says.
 _LONGEST_CACHED_MESSAGE: Final = 512
 _LONGEST_CACHED_TEXT: Final = 128
-# More than any stream could carry.
-_CONTENT_LENGTH_DIGITS: Final = 18
 _MOST_ATTEMPTS_DIGITS: Final = 10
 _OK: Final = 0
 _UNKNOWN: Final = 2
@@ -130,26 +122,6 @@ class Trailers:
 MISSING_TRAILERS: Final = Trailers(_INTERNAL, "the server ended the stream without a status", ())
 
 
-def check_fields(stream_id: int, fields: Fields, allowed_pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
-    """Check names and order of RFC 9113 section 8.2 and 8.3, and return the pseudo-header fields."""
-    pseudo: dict[bytes, bytes] = {}
-    regular = False
-    for name, value, _ in fields:
-        if name[:1] == b":":
-            if regular or name not in allowed_pseudo or name in pseudo:
-                raise _malformed(stream_id, f"pseudo-header field {name!r} is unknown, doubled or late")
-            pseudo[name] = value
-            continue
-        regular = True
-        if not name or name.translate(None, _BAD_NAME_BYTES) != name:
-            raise _malformed(stream_id, f"field name {name!r}")
-        if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
-            raise _malformed(stream_id, f"connection-specific field {name!r}")
-        if value.translate(None, _BAD_VALUE_BYTES) != value or value != value.strip(b" \t"):
-            raise _malformed(stream_id, f"value of field {name!r}")
-    return pseudo
-
-
 def text(value: bytes) -> str:
     """A header's value as text: the same object for the same short value, since a process sees few different ones."""
     return _cached_text(value) if len(value) <= _LONGEST_CACHED_TEXT else value.decode("latin-1")
@@ -158,10 +130,6 @@ def text(value: bytes) -> str:
 @lru_cache(1024)
 def _cached_text(value: bytes) -> str:
     return value.decode("latin-1")
-
-
-def _malformed(stream_id: int, what: str) -> StreamFault:
-    return StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, f"malformed message: {what}")
 
 
 def parse_request(stream_id: int, fields: Fields) -> RequestHead:
@@ -176,14 +144,16 @@ def parse_request(stream_id: int, fields: Fields) -> RequestHead:
     if pseudo.get(b":method") == b"CONNECT":
         raise _connect(stream_id, pseudo)
     if any(not pseudo.get(name) for name in _REQUIRED_PSEUDO):
-        raise _malformed(stream_id, "a request needs :method, :scheme and :path")
+        raise malformed(stream_id, "a request needs :method, :scheme and :path")
+    if b"@" in pseudo.get(b":authority", b""):
+        raise malformed(stream_id, ":authority names a user")
     return _read_request(stream_id, pseudo, fields)
 
 
 def _connect(stream_id: int, pseudo: dict[bytes, bytes]) -> Exception:
     """A request for a tunnel has a shape of its own (RFC 9113, section 8.5)."""
     if pseudo.keys() != {b":method", b":authority"}:
-        return _malformed(stream_id, "CONNECT has :authority and neither :scheme nor :path")
+        return malformed(stream_id, "CONNECT has :authority and neither :scheme nor :path")
     return _wrong_method(b"CONNECT")
 
 
@@ -212,21 +182,6 @@ def _read_request(stream_id: int, pseudo: dict[bytes, bytes], fields: Fields) ->
     return head
 
 
-def content_length(stream_id: int, fields: Fields) -> int | None:
-    """How many bytes of DATA are announced; None if that is left open.
-
-    Raises:
-        StreamFault: Not a number, or several different ones (RFC 9110, section 8.6).
-    """
-    values = {value for name, value, _ in fields if name == b"content-length"}
-    if not values:
-        return None
-    value = values.pop()
-    if values or not value.isdigit() or len(value) > _CONTENT_LENGTH_DIGITS:
-        raise _malformed(stream_id, f"content-length {value[:20]!r}")
-    return int(value)
-
-
 def _wrong_method(method: bytes) -> NotGrpc:
     if method == b"HEAD":
         return NotGrpc(405, "")  # an answer to HEAD has no body
@@ -246,9 +201,17 @@ def _read_grpc_field(head: RequestHead, name: bytes, value: bytes) -> None:
         head.previous_attempts = int(value)
 
 
+def message_format(content_type: str) -> str | None:
+    """How the messages of a content-type are written; "proto" if it does not say. None: it is not gRPC."""
+    if content_type in _PROTO_TYPES:
+        return "proto"
+    match = _GRPC_TYPE.fullmatch(content_type)
+    return match and (match[1] or "+proto")[1:].lower()
+
+
 def is_grpc(content_type: str) -> bool:
-    """Whether a content-type is application/grpc, alone or with a +suffix or ;parameter."""
-    return content_type.startswith("application/grpc") and content_type[16:17] in ("", "+", ";")
+    """Whether a content-type is application/grpc, alone or with a +format or ;parameter."""
+    return message_format(content_type) is not None
 
 
 def parse_response(stream_id: int, fields: Fields) -> ResponseHead:
@@ -256,7 +219,7 @@ def parse_response(stream_id: int, fields: Fields) -> ResponseHead:
     pseudo = check_fields(stream_id, fields, _RESPONSE_PSEUDO)
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit():
-        raise _malformed(stream_id, f":status {status!r}")
+        raise malformed(stream_id, f":status {status!r}")
     named = {name: value.decode("latin-1") for name, value, _ in fields}
     return ResponseHead(
         http_status=int(status),

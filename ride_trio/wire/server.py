@@ -9,9 +9,10 @@ from ride_trio.wire import headers
 from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, StreamFault
 from ride_trio.wire.events import RequestReceived, RequestRefused
+from ride_trio.wire.fields import Fields, check_fields, content_length
 from ride_trio.wire.frames import PREFACE, ErrorCode, SettingId
 from ride_trio.wire.header_blocks import required
-from ride_trio.wire.headers import Fields, NotGrpc, RequestHead
+from ride_trio.wire.headers import NotGrpc, RequestHead
 from ride_trio.wire.hpack import FieldList
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.shared import Shared
@@ -82,7 +83,7 @@ class ServerConnection(Connection):
         try:
             head = self._read_request(stream_id, fields)
         except NotGrpc as refusal:
-            self._expect(stream, headers.content_length(stream_id, fields))
+            self._expect(stream, content_length(stream_id, fields))
             self._answer_http(stream, refusal)
         except ValueError as error:
             self.events.append(RequestRefused(stream, _INTERNAL, str(error)))
@@ -108,11 +109,11 @@ class ServerConnection(Connection):
 
     def _on_request(self, stream: Stream, head: RequestHead) -> None:
         stream.encoding = head.encoding
-        if head.encoding in ENCODINGS:
+        objection = _objection(head)
+        if objection is None:
             self.events.append(RequestReceived(stream, head))
         else:
-            text = f"grpc-encoding {head.encoding!r} is not supported: use one of {', '.join(ENCODINGS)}"
-            self.events.append(RequestRefused(stream, _UNIMPLEMENTED, text))
+            self.events.append(RequestRefused(stream, _UNIMPLEMENTED, objection))
 
     @property
     def _piles_up(self) -> bool:
@@ -122,7 +123,7 @@ class ServerConnection(Connection):
 
     def _on_request_trailers(self, stream: Stream, fields: Fields | None, *, end: bool) -> None:
         stream.happened(Input.RECV_HEADERS)
-        headers.check_fields(stream.id, required(stream.id, fields), frozenset())
+        check_fields(stream.id, required(stream.id, fields), frozenset())
         if not end:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second header list without END_STREAM")
         self._end_stream(stream)
@@ -139,3 +140,12 @@ class ServerConnection(Connection):
             self.outbound.send_last(stream, body)
         stream.flows, stream.counted = False, True
         stream.give_up((_UNIMPLEMENTED, "not gRPC"))
+
+
+def _objection(head: RequestHead) -> str | None:
+    """Why a call's messages cannot be read; None if they can."""
+    if head.encoding not in ENCODINGS:
+        return f"grpc-encoding {head.encoding!r} is not supported: use one of {', '.join(ENCODINGS)}"
+    if headers.message_format(head.content_type) != "proto":
+        return f"content-type {head.content_type!r} is not supported: messages here are application/grpc+proto"
+    return None

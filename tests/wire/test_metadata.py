@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ride_trio.wire.errors import LocalError
-from ride_trio.wire.headers import check_fields
+from ride_trio.wire.fields import check_fields
 from ride_trio.wire.hpack_static import field
 from ride_trio.wire.metadata import (
     Metadata,
