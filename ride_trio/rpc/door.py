@@ -9,7 +9,7 @@ import trio
 
 from ride_trio.rpc.listening import Listener
 from ride_trio.rpc.tls import HandshakeError, Tls, TlsTransport
-from ride_trio.rpc.transport import SocketTransport, peer_host
+from ride_trio.rpc.transport import SocketTransport, in_words, peer_host
 
 if TYPE_CHECKING:
     from ride_trio.rpc.server import Server
@@ -42,10 +42,18 @@ class Door:
 
     async def _serve_socket(self, stream: trio.SocketStream) -> None:
         transport = SocketTransport(stream)
+        try:
+            if self.place.path is not None:
+                await self._serve(transport)
+            else:
+                await self._serve_tcp(stream, transport)
+        except Exception:
+            # A fault of ours in one connection costs this connection, no other.
+            log.exception("connection of %s failed", transport.peer)
+
+    async def _serve_tcp(self, stream: trio.SocketStream, transport: SocketTransport) -> None:
         host = peer_host(transport.peer)
-        if self.place.path is not None:
-            await self._serve(transport)
-        elif self._server.admits(host):
+        if self._server.admits(host):
             try:
                 self._server.options.apply(stream)
                 await self._serve(transport)
@@ -64,15 +72,19 @@ class Door:
             await self._server.serve_transport(transport, objection)
 
     async def _shaken_hands(self, transport: TlsTransport) -> bool:
-        why = "the TLS handshake took too long"
+        why = "the TLS handshake took too long, or the server stops"
+        handshakes = self._server.handshakes
         try:
-            with trio.move_on_after(self._server.keepalive.handshake_timeout_s):
+            with trio.move_on_after(self._server.keepalive.handshake_timeout_s) as scope:
+                handshakes.add(scope)
                 await transport.shake_hands()
                 return True
         except HandshakeError as error:
             why = str(error)
         except (OSError, trio.BrokenResourceError) as error:
-            why = f"the connection broke in the TLS handshake: {error}"
+            why = f"the connection broke in the TLS handshake: {in_words(error)}"
+        finally:
+            handshakes.discard(scope)
         self._server.metrics.refused("tls").n += 1
         log.info("connection of %s is refused: %s", transport.peer, why)
         return False

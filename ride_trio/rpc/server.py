@@ -93,6 +93,7 @@ class Server:
         self._around: Around | None = around(interceptors) if interceptors else None
         self._services = Services(self.metrics)
         self._links: set[ServerLink] = set()
+        self.handshakes: set[trio.CancelScope] = set()  # of TLS, under way
         self._accepting: trio.CancelScope | None = None
         self._closing = False
 
@@ -234,6 +235,8 @@ class Server:
         self._closing = True
         if self._accepting is not None:
             self._accepting.cancel()
+        for handshake in self.handshakes:
+            handshake.cancel()
         links = list(self._links)
         with trio.move_on_after(grace_s + CANCEL_GRACE_S):
             async with trio.open_nursery() as outer:

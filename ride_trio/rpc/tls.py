@@ -58,14 +58,19 @@ class TlsFiles:
                 path.read_bytes()  # its error names the file, ssl's don't
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key, self._password)
             if self.client_ca is not None:
                 context.load_verify_locations(self.client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
         except ssl.SSLError as error:
             shown = ", ".join(str(path) for path in (self.certificate, self.key, self.client_ca) if path is not None)
-            raise OSError(f"no valid PEM certificate, key or authority in {shown}: {error.reason}") from error
+            why = error.reason.lower().replace("_", " ") if error.reason else "not PEM"
+            raise OSError(f"no valid certificate, key or authority in {shown}: {why}") from error
         return context
+
+    def _password(self) -> str:
+        """OpenSSL would ask for it on the terminal, and everybody would wait."""
+        raise OSError(f"the key is encrypted, one without a password is needed: {self.key}")
 
     def changed_at(self) -> tuple[tuple[int, int], ...]:
         """What differs when one of them has been replaced."""

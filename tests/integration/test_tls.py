@@ -19,7 +19,7 @@ import trustme
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from ride_trio.rpc import Channel, Keepalive, Server, TlsFiles, secure_channel
-from tests.rpc.desk import until
+from tests.rpc.desk import settle, until
 from tests.rpc.echo import value
 
 PATH = "/test.Echo/Bidi"
@@ -286,3 +286,12 @@ async def test_a_client_that_never_shakes_hands_is_sent_away(files: TlsFiles) ->
         with trio.fail_after(PATIENCE_S):
             assert await silent.receive_some() == b""
         assert server.metrics.refused("tls").n == 1
+
+
+async def test_a_client_that_never_shakes_hands_does_not_hold_a_shutdown_up(files: TlsFiles) -> None:
+    async with serving(files) as server:
+        silent = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await settle()
+        with trio.fail_after(PATIENCE_S / 2):  # it would have PATIENCE_S
+            await server.shutdown(0)
+            assert await silent.receive_some() == b""

@@ -83,6 +83,17 @@ async def test_options_reach_the_accepted_socket(nursery: trio.Nursery) -> None:
         await accepted.aclose()
 
 
+async def test_an_option_that_cannot_be_set_costs_connections_and_not_the_server(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = echo_server(host="127.0.0.1", options=SocketOptions(user_timeout_s=1e9))
+    port = await nursery.start(server.serve_async)
+    with trio.fail_after(5):
+        for _ in range(2):
+            assert await (await trio.open_tcp_stream("127.0.0.1", port)).receive_some() == b""
+    assert "connection of 127.0.0.1" in caplog.text
+
+
 async def test_one_address_has_so_many_connections(nursery: trio.Nursery) -> None:
     server = echo_server(host="127.0.0.1", max_connections_per_peer=3)
     port = await nursery.start(server.serve_async)
