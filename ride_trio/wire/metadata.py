@@ -18,7 +18,10 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 MetadataLike = Iterable[tuple[str, str | bytes]]
 
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
-_TEXT_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+_NAME_BYTES: Final = b"0123456789abcdefghijklmnopqrstuvwxyz_.-"
+# gRPC wants printable ASCII. But what else HTTP allows may come, and who has got it may send it back.
+_TEXT_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_NOT_TEXT_BYTES: Final = bytes((*range(0x09), *range(0x0A, 0x20), 0x7F))
 _OUTER_SPACES: Final = re.compile(r"^ +| +$")
 _HALF_ESCAPE: Final = re.compile(rb"%[0-9A-F]?\Z")
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
@@ -60,12 +63,16 @@ _MESSAGE_SAFE: Final = "".join(chr(c) for c in range(0x20, 0x7F) if chr(c) != "%
 def decode_field(name: bytes, value: bytes) -> Metadata:
     """A received metadata field: bytes for a `-bin` name, of which one field may hold several, text otherwise.
 
+    None at all if it is a field that `encode_metadata` would not send: not every header field is metadata.
+
     Raises:
         ValueError: A `-bin` value that is not base64.
     """
-    text = name.decode("latin-1")
+    if name.translate(None, _NAME_BYTES):
+        return ()
+    text = name.decode("ascii")
     if not name.endswith(b"-bin"):
-        return ((text, value.decode("latin-1")),)
+        return ((text, value.decode("latin-1")),) if value.translate(None, _NOT_TEXT_BYTES) == value else ()
     try:
         return tuple((text, _decode_binary(part)) for part in value.split(b","))
     except Base64Error as error:
@@ -95,8 +102,8 @@ def _encode_value(name: str, value: str | bytes) -> bytes:
         return b64encode(value if isinstance(value, bytes) else value.encode()).rstrip(b"=")
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if not _TEXT_VALUE.fullmatch(text):
-        raise LocalError(f"metadata {name!r} has a value that is not printable ASCII: use a '-bin' name for bytes")
-    return text.strip().encode("ascii")
+        raise LocalError(f"metadata {name!r} has a value that no header can hold: use a '-bin' name for bytes")
+    return text.strip(" \t").encode("latin-1")
 
 
 def decode_timeout(value: bytes) -> float:
