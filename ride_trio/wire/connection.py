@@ -262,9 +262,11 @@ def unpad(payload: bytes) -> bytes:
     """The payload of a PADDED frame without its padding (RFC 9113, section 6.1).
 
     Raises:
-        ConnectionFault: The padding is longer than the frame.
+        ConnectionFault: The padding is longer than the frame, or its length is missing.
     """
-    if not payload or payload[0] >= len(payload):
+    if not payload:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without the length of its padding")
+    if payload[0] >= len(payload):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding longer than the frame")
     return payload[1 : len(payload) - payload[0]]
 

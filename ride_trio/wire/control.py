@@ -63,6 +63,7 @@ class ControlFrames(Inflow, ABC):
         self.last_peer_stream_id = 0
         self._stream_window = max(limits.stream_window, DEFAULT_WINDOW)
         self._resets: dict[int, None] = {}
+        self._forgotten = 0  # no stream above this was reset and is not among them any more
         self._work = 0  # what frames of this pass have cost beyond that of any frame, in frames
         self._headers = HeaderBlocks(limits.max_header_list)
         self._stood = _Standing()
@@ -103,8 +104,10 @@ class ControlFrames(Inflow, ABC):
         if stream_id == 0:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
         if len(payload) != 5:
-            self._stream_for(stream_id, f"PRIORITY of {len(payload)} bytes")  # an idle stream cannot be reset
-            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, f"PRIORITY of {len(payload)} bytes")
+            text = f"PRIORITY of {len(payload)} bytes"
+            if stream_id not in self.streams and self._is_idle(stream_id):  # cannot be reset
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, text)
+            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR, text)
         HeaderBlocks.skip_priority(stream_id, payload)
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -125,6 +128,8 @@ class ControlFrames(Inflow, ABC):
         if len(payload) % 6 or (flags & frames.ACK and payload):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
         if flags & frames.ACK:
+            if not self.settings_seen:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first SETTINGS are an acknowledgement")
             self._shrink_receive_windows()
             return
         self.settings_seen = True
@@ -263,7 +268,9 @@ class ControlFrames(Inflow, ABC):
     def _remember_reset(self, stream_id: int) -> None:
         self._resets[stream_id] = None
         if len(self._resets) > _REMEMBERED_RESETS:
-            del self._resets[next(iter(self._resets))]
+            oldest = next(iter(self._resets))
+            del self._resets[oldest]
+            self._forgotten = max(self._forgotten, oldest)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End a stream with RST_STREAM; nothing happens if it is closed already."""

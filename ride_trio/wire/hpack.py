@@ -116,7 +116,7 @@ class Decoder:
                 self._insert(entry)
                 constant = False
             elif byte & 0x20:
-                if fields:
+                if room < self._max_list_bytes:
                     raise ValueError("a table size update after the first field of a header block")
                 position = self._resize(block, position)
                 constant = False

@@ -18,11 +18,20 @@ from typing import Final
 
 from ride_trio.wire import frames, headers
 from ride_trio.wire.errors import LocalError
-from ride_trio.wire.frames import DATA, END_STREAM, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
+from ride_trio.wire.frames import (
+    DATA,
+    END_STREAM,
+    HEADER_AND_PREFIX,
+    HEADER_BYTES,
+    PREFIX,
+    PREFIX_BYTES,
+    ErrorCode,
+    SettingId,
+)
 from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.loans import Loans
-from ride_trio.wire.settings import PeerSettings
+from ride_trio.wire.settings import PeerSettings, parse
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
@@ -101,7 +110,9 @@ class Outbound:
         window, table = peer.initial_window_size, peer.header_table_size
         peer.apply(payload, from_server=from_server)
         self.max_frame = min(peer.max_frame_size, _LARGEST_SENT_BYTES)
-        self._shrink_table = self._shrink_table or peer.header_table_size < table
+        # Smaller for a moment is enough: it may have been 0 and large again (RFC 7541, section 4.2).
+        tables = [value for identifier, value in parse(payload) if identifier == SettingId.HEADER_TABLE_SIZE]
+        self._shrink_table = self._shrink_table or min(tables, default=table) < table
         return peer.initial_window_size - window
 
     def control(self, data: bytes) -> None:

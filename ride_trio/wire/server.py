@@ -15,6 +15,7 @@ from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import NotGrpc, RequestHead
 from ride_trio.wire.hpack import FieldList
 from ride_trio.wire.limits import Limits
+from ride_trio.wire.patience import FRAME_COST
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input
 from ride_trio.wire.stream import ENCODINGS, Stream
@@ -64,10 +65,19 @@ class ServerConnection(Connection):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS open stream {stream_id}, which is even")
         elif stream_id > self.last_peer_stream_id:
             self._open(stream_id, fields, end=end)
-        elif stream_id not in self._resets:
+        else:
+            self._on_late_headers(stream_id)
+
+    def _on_late_headers(self, stream_id: int) -> None:
+        """HEADERS on a closed stream: on their way when we reset it, or the client uses its number twice."""
+        text = f"HEADERS on stream {stream_id}, which is closed"
+        if stream_id in self._resets:
+            self.patience.spend(FRAME_COST, text)
+        elif stream_id <= self._forgotten:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, text)
+        else:
             never = any(stream_id in jump for jump in self._jumps)
-            code = ErrorCode.PROTOCOL_ERROR if never else ErrorCode.STREAM_CLOSED
-            raise ConnectionFault(code, f"HEADERS on stream {stream_id}, which is closed")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR if never else ErrorCode.STREAM_CLOSED, text)
 
     def _open(self, stream_id: int, fields: Fields | None, *, end: bool) -> None:
         if stream_id > self.last_peer_stream_id + 2:

@@ -58,6 +58,17 @@ def headers(stream_id: int, fields: Iterable[tuple[bytes, bytes]] = REQUEST, *, 
     return frames.headers_frames(stream_id, hpack.encode(fields), end_stream=end, max_frame=16_384)
 
 
+def asked(*replaced: tuple[bytes, bytes], without: bytes = b"") -> tuple[tuple[bytes, bytes], ...]:
+    """The usual request with some fields changed, added or left out."""
+    changes = dict(replaced)
+    usual = [(name, changes.pop(name, value)) for name, value in REQUEST if name != without]
+    return (*usual, *changes.items())
+
+
+def fields_of(found: Frame) -> dict[bytes, bytes]:
+    return {name: value for name, value, _ in hpack.Decoder(65_536).decode(found.payload) or ()}
+
+
 def data(stream_id: int, payload: bytes, *, end: bool = False, padding: int | None = None) -> bytes:
     """A DATA frame; with `padding` zero bytes behind the payload."""
     flags = frames.END_STREAM if end else 0

@@ -252,7 +252,8 @@ def limits(stream_window: int) -> Limits:
 
 
 @settings(max_examples=60)
-@example([3 * MEBIBYTE] * 2, [MEBIBYTE] + [3 * MEBIBYTE] * 2, 100, False)  # each side has more to send than it would hold unread
+# Each side has more to send than it would hold unread.
+@example([3 * MEBIBYTE] * 2, [MEBIBYTE] + [3 * MEBIBYTE] * 2, 100, False)
 @given(sizes, sizes, st.sampled_from([100, 65_535, 500_000]), st.booleans())
 def test_messages_of_any_size_arrive_and_leave_the_windows_whole(
     up: list[int], down: list[int], stream_window: int, promptly: bool
@@ -301,8 +302,14 @@ def test_padding_is_cut_off(payload: bytes, body: bytes) -> None:
     assert unpad(payload) == body
 
 
-@pytest.mark.parametrize("payload", [b"", b"\1", b"\4abc", b"\xff"])
+@pytest.mark.parametrize("payload", [b"\1", b"\4abc", b"\xff"])
 def test_padding_longer_than_its_frame(payload: bytes) -> None:
     with pytest.raises(ConnectionFault) as caught:
         unpad(payload)
     assert caught.value.code is ErrorCode.PROTOCOL_ERROR
+
+
+def test_a_padded_frame_says_how_long_its_padding_is() -> None:
+    with pytest.raises(ConnectionFault) as caught:
+        unpad(b"")
+    assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR

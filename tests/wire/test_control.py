@@ -58,7 +58,7 @@ def role(request: pytest.FixtureRequest) -> Role:
         (frames.rst_stream_frame(0, 8), ErrorCode.PROTOCOL_ERROR),
         (frames.rst_stream_frame(99, 8), ErrorCode.PROTOCOL_ERROR),  # idle
         (frame(frames.PRIORITY, 0, 0, bytes(5)), ErrorCode.PROTOCOL_ERROR),
-        (frame(frames.PRIORITY, 0, 99, bytes(4)), ErrorCode.PROTOCOL_ERROR),  # an idle stream cannot be reset
+        (frame(frames.PRIORITY, 0, 99, bytes(4)), ErrorCode.FRAME_SIZE_ERROR),  # an idle stream cannot be reset
         (frame(frames.PRIORITY, 0, 1, b"\0\0\0\1\0"), ErrorCode.PROTOCOL_ERROR),  # depends on itself
         (frame(frames.PUSH_PROMISE, frames.END_HEADERS, 1, b"\0\0\0\2"), ErrorCode.PROTOCOL_ERROR),
         (data(0, b"x"), ErrorCode.PROTOCOL_ERROR),
@@ -69,7 +69,7 @@ def role(request: pytest.FixtureRequest) -> Role:
         (frame(frames.HEADERS, frames.PADDED, 1, b"\5abcd"), ErrorCode.PROTOCOL_ERROR),
         (frame(frames.HEADERS, frames.END_HEADERS, 1, b"\xff"), ErrorCode.COMPRESSION_ERROR),
         (frame(frames.DATA, frames.PADDED, 1, b"\4abc"), ErrorCode.PROTOCOL_ERROR),
-        (frame(frames.DATA, frames.PADDED, 1, b""), ErrorCode.PROTOCOL_ERROR),
+        (frame(frames.DATA, frames.PADDED, 1, b""), ErrorCode.FRAME_SIZE_ERROR),  # not even its padding's length
         (frame(frames.DATA, 0, 1, bytes(16_385)), ErrorCode.FRAME_SIZE_ERROR),
         (frame(0xFA, 0, 0, bytes(16_385)), ErrorCode.FRAME_SIZE_ERROR),
         (frame(frames.HEADERS, 0, 1, b"") + frames.ping_frame(bytes(8)), ErrorCode.PROTOCOL_ERROR),

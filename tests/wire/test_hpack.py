@@ -158,6 +158,7 @@ def test_long_values_are_not_cached() -> None:
         b"\x00\x01a\x81\x18",  # Huffman padding of zeros
         b"\x3f\xe2\x1f",  # a table of 4097 bytes
         b"\x88\x20",  # a table size update behind a field
+        hpack.encode([(b"k", bytes(70_000))]) + b"\x20",  # and behind one that is too large for the list
     ],
 )
 def test_a_malformed_block_is_a_compression_error(block: bytes) -> None:

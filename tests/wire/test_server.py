@@ -1,4 +1,4 @@
-"""The server's side: preface, new streams, requests, answers to what is not gRPC."""
+"""The server's side: preface, new streams, requests."""
 
 from __future__ import annotations
 
@@ -8,23 +8,10 @@ from ride_trio.wire import ErrorCode, Limits, ServerConnection, frames, hpack
 from ride_trio.wire.events import RequestReceived, RequestRefused, StreamReset
 from ride_trio.wire.frames import PREFACE, SettingId, frame
 from ride_trio.wire.headers import response_block, trailers_block
-from ride_trio.wire.hpack import Decoder
 from ride_trio.wire.settings import parse
 from ride_trio.wire.states import State
 from tests.wire import peers
-from tests.wire.peers import REQUEST, SETTINGS, Frame, data, fault_of, framed, headers, receive, resets, sent
-
-
-def asked(*replaced: tuple[bytes, bytes], without: bytes = b"") -> tuple[tuple[bytes, bytes], ...]:
-    """The usual request with some fields changed, added or left out."""
-    changes = dict(replaced)
-    usual = [(name, changes.pop(name, value)) for name, value in REQUEST if name != without]
-    return (*usual, *changes.items())
-
-
-def fields_of(found: Frame) -> dict[bytes, bytes]:
-    return {name: value for name, value, _ in Decoder(65_536).decode(found.payload)}
-
+from tests.wire.peers import REQUEST, SETTINGS, asked, data, fault_of, framed, headers, receive, resets, sent
 
 # ---------------------------------------------------------------- the beginning
 
@@ -63,6 +50,7 @@ def test_an_http_1_request_is_refused() -> None:
         data(1, b""),
         frame(0xFA, 0, 0),
         frame(frames.PRIORITY, 0, 1, b"\0\0\0\3\0"),
+        frame(frames.SETTINGS, frames.ACK, 0),
     ],
 )
 def test_the_first_frame_has_to_be_settings(first: bytes) -> None:
@@ -146,6 +134,29 @@ def test_an_answered_stream_is_gone_and_its_id_cannot_be_used_again() -> None:
     connection.outbound.end(stream, response_block() + trailers_block(0))
     assert not connection.streams
     receive(connection, headers(1))
+    assert fault_of(connection) is ErrorCode.STREAM_CLOSED
+
+
+def test_late_headers_of_a_stream_that_we_have_reset_are_ignored_but_not_without_end() -> None:
+    connection = peers.server()
+    connection.reset(peers.server_call(connection), ErrorCode.NO_ERROR)
+    sent(connection)
+    receive(connection, headers(1, ((b"k", b"v"),), end=True))
+    assert sent(connection) == []
+    for _ in range(10_000):
+        receive(connection, headers(1, ((b"k", b"v"),), end=True))
+    assert fault_of(connection) is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_late_headers_of_a_reset_that_is_forgotten_cost_nobody_else_anything() -> None:
+    connection = peers.server()
+    for stream_id in range(1, 2_003, 2):
+        connection.reset(peers.server_call(connection, stream_id), ErrorCode.NO_ERROR)
+    sent(connection)
+    receive(connection, headers(1, ((b"k", b"v"),), end=True))
+    assert resets(connection) == [(1, ErrorCode.STREAM_CLOSED)]
+    peers.server_call(connection, 2_003, end=True)
+    receive(connection, frames.rst_stream_frame(2_003, 8), headers(2_003))
     assert fault_of(connection) is ErrorCode.STREAM_CLOSED
 
 
@@ -263,85 +274,6 @@ def test_a_peer_that_does_not_read_its_statuses_gets_no_new_calls() -> None:
     assert connection.fault.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
-# ---------------------------------------------------------------- not gRPC
-
-
-@pytest.mark.parametrize("end", [False, True])
-@pytest.mark.parametrize(
-    ("changed", "status", "words"),
-    [
-        ((b":method", b"GET"), b"405", b"gRPC calls are POST"),
-        ((b"content-type", b"text/html"), b"415", b"this port speaks gRPC"),
-    ],
-)
-def test_what_is_not_grpc_gets_an_http_answer(
-    changed: tuple[bytes, bytes], status: bytes, words: bytes, end: bool
-) -> None:
-    connection = peers.server()
-    receive(connection, headers(1, asked(changed), end=end), *([] if end else [data(1, b"a body", end=True)]))
-    head, body = sent(connection)
-    answer = fields_of(head)
-    assert answer[b":status"] == status
-    assert answer[b"content-type"].startswith(b"text/plain")
-    assert answer[b"content-length"] == b"%d" % len(body.payload)
-    assert (answer.get(b"allow") == b"POST") is (status == b"405")
-    assert words in body.payload
-    assert body.flags == frames.END_STREAM
-    assert not connection.events
-    assert not connection.streams
-    assert connection.fault is None
-
-
-def test_the_answer_to_head_has_no_body() -> None:
-    connection = peers.server()
-    receive(connection, headers(1, asked((b":method", b"HEAD")), end=True))
-    (head,) = sent(connection)
-    assert fields_of(head)[b"content-length"] == b"0"
-    assert head.flags == frames.END_STREAM | frames.END_HEADERS
-    assert not connection.streams
-
-
-def test_an_http_answer_obeys_its_streams_window() -> None:
-    connection = peers.server(settings={SettingId.INITIAL_WINDOW_SIZE: 3})
-    receive(connection, headers(1, asked((b":method", b"GET")), end=True))
-    _, begun = sent(connection)
-    assert (begun.payload, begun.flags) == (b"GET", 0)
-    receive(connection, frames.window_update_frame(1, 1_000))
-    (rest,) = sent(connection)
-    assert (rest.payload[:4], rest.flags) == (b" is ", frames.END_STREAM)
-    assert not connection.streams
-
-
-def test_an_upload_that_nobody_wants_is_borne_for_half_a_window() -> None:
-    connection = peers.server()
-    receive(connection, headers(1, asked((b"content-type", b"text/html"))))
-    sent(connection)
-    receive(connection, data(1, bytes(16_000)), data(1, bytes(16_000)))
-    assert sent(connection) == []
-    receive(connection, data(1, bytes(16_000)))
-    assert [(f.kind, f.number) for f in sent(connection)] == [(frames.RST_STREAM, ErrorCode.NO_ERROR)]
-    assert not connection.streams
-
-
-@pytest.mark.parametrize("end_at_once", [True, False])
-@pytest.mark.parametrize("content_type", [b"application/grpc", b"text/html"])
-@pytest.mark.parametrize("bodies", [[], [b"\0\0\0\0\0"], [b"\0\0\0\0\0", b"\0"], [b"\0" * 7]])
-def test_data_that_is_not_as_long_as_announced_resets_the_stream(
-    bodies: list[bytes], content_type: bytes, end_at_once: bool
-) -> None:
-    connection = peers.server()
-    fields = (*asked((b"content-type", content_type)), (b"content-length", b"10"))
-    ends = [data(1, b"", end=True)]
-    if end_at_once:
-        ends = []
-        bodies = bodies or [b""]
-    frames_of_it = [data(1, body, end=end_at_once and body is bodies[-1]) for body in bodies]
-    receive(connection, headers(1, fields), *frames_of_it, *ends)
-    resets = [(f.stream_id, f.number) for f in sent(connection) if f.kind == frames.RST_STREAM]
-    assert resets == [(1, ErrorCode.PROTOCOL_ERROR)]
-    assert connection.fault is None
-
-
 def test_data_as_long_as_announced_is_taken() -> None:
     connection = peers.server()
     fields = (*peers.REQUEST, (b"content-length", b"11"))
@@ -349,15 +281,6 @@ def test_data_as_long_as_announced_is_taken() -> None:
     (request,) = connection.events
     assert request.stream.take() == [b"x", b""]
     assert request.stream.remote_ended
-
-
-def test_a_tunnel_is_not_for_here() -> None:
-    connection = peers.server()
-    receive(connection, headers(1, ((b":method", b"CONNECT"), (b":authority", b"elsewhere:443"))))
-    head, _ = sent(connection)
-    assert fields_of(head)[b":status"] == b"405"
-    receive(connection, headers(3, ((b":method", b"CONNECT"), (b":authority", b"a"), (b":scheme", b"http"))))
-    assert [(f.stream_id, f.number) for f in sent(connection)] == [(3, ErrorCode.PROTOCOL_ERROR)]
 
 
 @pytest.mark.parametrize(
@@ -374,14 +297,6 @@ def test_messages_that_we_cannot_read_are_refused_at_once(name: bytes, value: by
     (refused,) = connection.events
     assert isinstance(refused, RequestRefused)
     assert (refused.code, words in refused.reason) == (12, True)
-
-
-def test_the_body_of_an_http_answer_counts_against_the_connections_window() -> None:
-    connection = peers.server()
-    before = connection.outbound.window
-    receive(connection, headers(1, asked((b":method", b"GET")), end=True))
-    _, body = sent(connection)
-    assert connection.outbound.window == before - len(body.payload)
 
 
 def test_settings_frames_may_follow_the_preface_in_pieces() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ride_trio.wire import ErrorCode, hpack
 from ride_trio.wire.errors import ConnectionFault
-from ride_trio.wire.frames import settings_frame
+from ride_trio.wire.frames import SETTINGS, frame, settings_frame
 from ride_trio.wire.headers import RequestHead
 from tests.wire import peers
 
@@ -85,6 +85,15 @@ def test_7541_4_2_our_encoder_says_when_its_peer_allows_less() -> None:
     connection.open(RequestHead("/a/b", authority="test"))
     (second,) = peers.sent(connection)
     assert second.payload == first.payload[1:]
+
+
+def test_7541_4_2_a_table_that_was_smaller_for_a_moment_is_told_of() -> None:
+    connection = peers.client()
+    peers.receive(connection, frame(SETTINGS, 0, 0, b"\0\1\0\0\0\0\0\1\0\0\x10\0"))  # 0, and 4,096 again
+    peers.sent(connection)
+    connection.open(RequestHead("/a/b", authority="test"))
+    (first,) = peers.sent(connection)
+    assert first.payload[:1] == b"\x20"
 
 
 def test_7541_4_3_a_smaller_table_drops_the_oldest() -> None:
