@@ -146,6 +146,8 @@ def _check(inflater: zlib._Decompress, size: int, limit: int) -> None:
         raise purerpc.ResourceExhaustedError(f"message is larger than the limit of {limit} bytes when decompressed")
     if not inflater.eof:
         raise purerpc.InternalError("a compressed message is no valid gzip: it is cut off")
+    if inflater.unused_data:
+        raise purerpc.InternalError("a compressed message is no valid gzip: there is more behind its end")
 
 
 async def deflate(data: bytes) -> bytes:

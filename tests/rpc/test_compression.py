@@ -60,7 +60,18 @@ async def test_an_error_does_not_hold_what_was_inflated() -> None:
     assert not any(value for value in held if isinstance(value, list))
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip at all", gzip.compress(b"hello")[:-3], zlib.compress(b"hello")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no gzip at all",
+        gzip.compress(b"hello")[:-3],
+        gzip.compress(b"hello")[:-8] + bytes(8),
+        gzip.compress(b"hello") + b"more",
+        gzip.compress(b"hel") + gzip.compress(b"lo"),
+        zlib.compress(b"hello"),
+    ],
+)
 async def test_what_is_no_gzip_is_the_senders_fault(data: bytes) -> None:
     with pytest.raises(purerpc.InternalError, match="no valid gzip"):
         inflate_small(data, LIMIT)
