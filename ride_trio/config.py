@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ride_trio.errors import SettingsError
@@ -125,6 +126,12 @@ def _setting(default: str, kind: Kind, reason: str) -> Any:
     return field(default=kind.parse(default), metadata={"default": default, "kind": kind, "reason": reason})
 
 
+def default_data_dir() -> Path:
+    """Under the user's data home (XDG Base Directory Specification)."""
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(home).expanduser() / "ride-trio"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The effective settings. Built directly, it is not checked; `load_settings` checks."""
@@ -172,6 +179,14 @@ class Settings:
     tcp_user_timeout_s: float = _setting(
         "0s", _DURATION_OR_ZERO, "time that sent bytes may stay unacknowledged; 0s leaves it to the kernel"
     )
+    data_dir: str = _setting(
+        str(default_data_dir()), Kind(str, str, "a path", "PATH"), "where the log keeps topics; one server's at a time"
+    )
+    log_segment_bytes: int = _setting("128MiB", _SIZE, "size at which a topic begins a new file")
+    log_buffer_bytes: int = _setting("64MiB", _SIZE, "records that wait for the disk before producers have to wait")
+    log_cache_bytes: int = _setting("64MiB", _SIZE, "records that are kept in memory for consumers")
+    log_keep_interval_s: float = _setting("30s", _DURATION, "how often retention and compaction look for work")
+    log_locations: bool = _setting("no", _YES_OR_NO, "whether drivers' positions are written to topic ride.locations")
     log_level: str = _setting("info", _LOG_LEVEL, "least severe log line that is written")
 
 

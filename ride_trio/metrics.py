@@ -33,6 +33,10 @@ DEPTH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 WAIT_BUCKETS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 # Seconds of work in one matching window.
 WINDOW_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+# Seconds of a write or a sync of the log: from the page cache (20 us) to a disk that is in trouble.
+COMMIT_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
+# Bytes of records in one commit of the log.
+COMMIT_BUCKETS_BYTES = (1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0)
 
 
 class Count:
@@ -200,31 +204,98 @@ class RideMetrics:
         self.free_drivers = self._free()
 
 
-def _families(group: EngineMetrics | RideMetrics) -> Iterator[Counts | Histograms]:
+class LogMetrics:
+    """The durable log.
+
+    Attributes:
+        ends: Yields (topic, partition, end offset) when somebody scrapes; set by the log.
+        lags: Yields (group, topic, partition, records) then.
+    """
+
+    def __init__(self) -> None:
+        topic = ("topic",)
+        self.produced = Counts("takhin_produced_records_total", "Records stored.", topic)
+        self.produced_bytes = Counts("takhin_produced_bytes_total", "Bytes of these records.", topic)
+        self.duplicates = Counts(
+            "takhin_duplicate_records_total", "Records that a producer sent again, stored already.", topic
+        )
+        self.refused = Counts("takhin_produce_errors_total", "Produce requests answered with an error.", ("code",))
+        self.consumed = Counts("takhin_consumed_records_total", "Records sent to consumers.", topic)
+        self.consumed_bytes = Counts("takhin_consumed_bytes_total", "Bytes of these records.", topic)
+        self._consumers = Counts("takhin_open_consumers", "ConsumeMessages calls that are open.", kind="gauge")
+        self._commit_bytes = Histograms(
+            "takhin_commit_bytes", "Bytes of records written together.", COMMIT_BUCKETS_BYTES
+        )
+        self._commit_time = Histograms(
+            "takhin_commit_seconds", "From a commit's first record until it is on disk.", COMMIT_BUCKETS_S
+        )
+        self._write_time = Histograms("takhin_write_seconds", "Writes of commits to files.", COMMIT_BUCKETS_S)
+        self._sync_time = Histograms("takhin_fdatasync_seconds", "Syncs of these files.", COMMIT_BUCKETS_S)
+        self._failures = Counts("takhin_commit_failures_total", "Commits that could not be written.")
+        self._buffered = Counts("takhin_buffered_bytes", "Bytes of records that are not on disk yet.", kind="gauge")
+        self._cold_reads = Counts("takhin_cold_reads_total", "Reads of older records from files.")
+        self.retention = Counts("takhin_retention_segments_total", "Segments deleted or compacted.", ("work",))
+        self._freed = Counts("takhin_retention_freed_bytes_total", "Bytes given back to the disk.")
+        self.journal_dropped = Counts("ride_log_dropped_total", "Ride events not written to the log, by topic.", topic)
+        self._journal_queue = Counts("ride_log_queue", "Ride events that wait for room in the log.", kind="gauge")
+        self.consumers = self._consumers()
+        self.commit_bytes = self._commit_bytes()
+        self.commit_time = self._commit_time()
+        self.write_time = self._write_time()
+        self.sync_time = self._sync_time()
+        self.commit_failures = self._failures()
+        self.buffered = self._buffered()
+        self.cold_reads = self._cold_reads()
+        self.freed = self._freed()
+        self.journal_queue = self._journal_queue()
+        self.ends: Callable[[], Iterable[tuple[str, int, int]]] = tuple
+        self.lags: Callable[[], Iterable[tuple[str, str, int, int]]] = tuple
+
+    def gauges(self) -> Iterator[Metric]:
+        """What is looked up when somebody scrapes."""
+        ends = GaugeMetricFamily(
+            "takhin_log_end_offset", "Offset of a partition's next record.", labels=("topic", "partition")
+        )
+        for topic, partition, end in self.ends():
+            ends.add_metric((topic, str(partition)), end)
+        lags = GaugeMetricFamily(
+            "takhin_group_lag", "Records that a group has yet to commit.", labels=("group", "topic", "partition")
+        )
+        for group, topic, partition, lag in self.lags():
+            lags.add_metric((group, topic, str(partition)), lag)
+        yield ends
+        yield lags
+
+
+def _families(group: EngineMetrics | RideMetrics | LogMetrics) -> Iterator[Counts | Histograms]:
     return (value for value in vars(group).values() if isinstance(value, Counts | Histograms))
 
 
 class _Collector:
     """Hands the families' present values to a prometheus_client registry."""
 
-    def __init__(self, families: Callable[[], Iterable[Counts | Histograms]]) -> None:
-        self._families = families
+    def __init__(self, families: Iterable[Counts | Histograms], gauges: Callable[[], Iterable[Metric]]) -> None:
+        self._families = tuple(families)
+        self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        return (family.collect() for family in self._families())
+        yield from (family.collect() for family in self._families)
+        yield from self._gauges()
 
 
 class Metrics:
-    """The metrics of one server: build one, hand `engine` and `rides` to those who count, expose the rest."""
+    """The metrics of one server: build one, hand `engine`, `rides` and `log` to those who count, expose the rest."""
 
     def __init__(self) -> None:
         self.engine = EngineMetrics()
         self.rides = RideMetrics()
+        self.log = LogMetrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.registry.register(_Collector(lambda: (*_families(self.engine), *_families(self.rides))))
+        families = (*_families(self.engine), *_families(self.rides), *_families(self.log))
+        self.registry.register(_Collector(families, self.log.gauges))
 
     def exposition(self) -> tuple[bytes, str]:
         """The body of `/metrics` and its content type."""

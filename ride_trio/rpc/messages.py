@@ -33,6 +33,7 @@ from ride_trio.metrics import Count
 from ride_trio.rpc.compression import deflate
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.reading import In, MessageReader
+from ride_trio.wire.frames import PREFIX_BYTES
 from ride_trio.wire.states import State
 from ride_trio.wire.stream import Stream
 
@@ -119,6 +120,11 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
             await self.wait_sent()
         else:
             await trio.lowlevel.checkpoint()
+
+    @property
+    def sendable_bytes(self) -> int:
+        """How large a message may be to go out at once, as far as the peer's windows go; below 0 if none may."""
+        return min(self.stream.send_window, self._link.outbound.window) - PREFIX_BYTES
 
     def _queue(self, data: bytes, compressed: int = 0) -> bool:
         """Queue a message; False if not all of it is on its way now."""

@@ -1,0 +1,94 @@
+"""Batches: what is appended to a segment file at once for one partition.
+
+    offset  size  field            (little-endian)
+         0     4  crc32c           of all that follows, the payload included
+         4     4  size             of the payload, bytes
+         8     2  magic            "Rt"
+        10     1  version          1
+        11     1  flags            1: sparse, the payload begins with `count` distances from `base_offset` (uint32)
+        12     4  partition
+        16     4  count            of entries
+        20     8  base_offset      of the first entry
+        28     4  span             last offset minus base_offset
+        32     8  max_timestamp    Unix ms
+        40     8  producer_id      0: none
+        48     4  producer_epoch
+        52     8  base_sequence    of the first entry; the others follow
+        60     8  synced           of this file, bytes that were known to be on disk when the batch was written
+        68        payload          `count` entries (see `entries`)
+
+One record "hi" of partition 3 at offset 7 is 68 bytes of header and the entry 22 0f | 12 02 68 69 | 20 .. | 28 07 | 30 03
+(value, timestamp of seven bytes, offset, partition).
+
+`synced` tells a torn write from damage. Whatever lies before the highest such mark of a file was acknowledged as
+durable; if that can't be read, the disk has lost it. What lies behind it, at the end of the last file, may be half
+written, and nobody was promised it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+HEADER: Final = struct.Struct("<IIHBBIIqIqqiqQ")
+HEADER_BYTES: Final = HEADER.size
+_CHECKED: Final = 4  # where what the checksum covers begins
+MAGIC: Final = int.from_bytes(b"Rt", "little")
+VERSION: Final = 1
+SPARSE: Final = 1
+# A batch is read, checked and cached whole, so it is kept small beside the larger of them: a record of 10 MiB.
+MAX_BATCH_BYTES: Final = 262_144
+DELTA_BYTES: Final = 4
+
+
+class BatchHeader(NamedTuple):
+    """The fields of a batch's header, as above."""
+
+    crc: int
+    size: int
+    magic: int
+    version: int
+    flags: int
+    partition: int
+    count: int  # type: ignore[assignment]  # not the method that tuples have
+    base_offset: int
+    span: int
+    max_timestamp: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    synced: int
+
+    @property
+    def end_offset(self) -> int:
+        """The offset behind the last entry's."""
+        return self.base_offset + self.span + 1
+
+    @property
+    def entries_at(self) -> int:
+        """Where in the payload the entries begin."""
+        return self.count * DELTA_BYTES if self.flags & SPARSE else 0
+
+
+def pack(header: BatchHeader, payload: bytes) -> bytes:
+    """The header as bytes; its `crc`, `size`, `magic` and `version` are filled in."""
+    raw = HEADER.pack(0, len(payload), MAGIC, VERSION, *header[4:])
+    crc = crc32c(payload, crc32c(raw[_CHECKED:]))
+    return crc.to_bytes(_CHECKED, "little") + raw[_CHECKED:]
+
+
+def unpack(data: bytes, position: int = 0) -> BatchHeader | None:
+    """The header at a position; None if there is none."""
+    if len(data) - position < HEADER_BYTES:
+        return None
+    header = BatchHeader._make(HEADER.unpack_from(data, position))
+    if header.magic != MAGIC or header.version != VERSION or not header.count:
+        return None
+    return header
+
+
+def is_whole(header: BatchHeader, raw_header: bytes, payload: bytes) -> bool:
+    """Whether the bytes are those that were written."""
+    return len(payload) == header.size and crc32c(payload, crc32c(raw_header[_CHECKED:HEADER_BYTES])) == header.crc

@@ -1,0 +1,343 @@
+"""Group commit: many records, one write and one sync.
+
+    append ──> gathering ──hand over──> written (acks=1) ──> synced (acks=-1; consumers see it)
+               trio thread              writer thread        sync thread
+
+Records gather in one `Commit` while the ones before it are on their way; it is handed over when the sync thread has
+nothing to do, so the more there is to do, the larger commits are. Somebody who waits for `WRITTEN` only, or a commit
+that has become large, need not wait for a sync: then the writer takes it as soon as it is free.
+
+When a commit cannot be written (the disk is full), it and all that came after it fail together: offsets that were given
+out are given out anew, so what is acknowledged later is as dense as ever. When a sync fails, nobody knows what is on
+disk, so nothing more is accepted until the server is started anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from ride_trio.errors import LogError, LogFailedError, LogFullError, LogStoppedError
+from ride_trio.eventlog.batches import HEADER_BYTES
+from ride_trio.eventlog.partition import Batch, Partition
+from ride_trio.eventlog.segments import Segment
+from ride_trio.metrics import LogMetrics
+
+if TYPE_CHECKING:
+    from ride_trio.eventlog.cache import Cache
+    from ride_trio.eventlog.topic import Topic
+
+log = logging.getLogger(__name__)
+
+# A commit of this size is worth a write of its own while an earlier one is being synced.
+LARGE_BYTES: Final = 1_048_576
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Level(IntEnum):
+    """How safe a commit is. A producer waits for one of the first three."""
+
+    QUEUED = 0
+    WRITTEN = 1
+    SYNCED = 2
+    FAILED = 3
+
+
+class Commit:
+    """Batches that are written together.
+
+    Attributes:
+        batches: In the order in which they were begun.
+        size: Bytes of entries.
+        level: How far it is.
+        error: Why it has failed.
+        hurried: Somebody waits for `WRITTEN`.
+        began_at: trio's clock, s, when its first record came.
+        listeners: Called at each change of `level`.
+        parts: What goes into which file, from where on.
+    """
+
+    __slots__ = ("_lot", "batches", "began_at", "error", "hurried", "level", "listeners", "parts", "size")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.size = 0
+        self.level = Level.QUEUED
+        self.error: LogError | None = None
+        self.hurried = False
+        self.began_at = 0.0
+        self.listeners: list[Callable[[], None]] = []
+        self.parts: list[tuple[Segment, int, list[Batch]]] = []
+        self._lot: trio.lowlevel.ParkingLot | None = None
+
+    def __repr__(self) -> str:
+        return f"<Commit of {len(self.batches)} batches, {self.size} bytes, {self.level.name}>"
+
+    async def wait(self, level: Level) -> None:
+        """Wait until it is so far.
+
+        Raises:
+            LogError: It has failed.
+        """
+        while self.level < level:
+            if self._lot is None:
+                self._lot = trio.lowlevel.ParkingLot()
+            await self._lot.park()
+        if self.error is not None:
+            raise type(self.error)(self.error.message)
+
+    def reach(self, level: Level, error: LogError | None = None) -> None:
+        """It has got so far: tell all who wait."""
+        self.level, self.error = level, error
+        if self._lot is not None:
+            self._lot.unpark_all()
+        for listener in self.listeners:
+            listener()
+
+
+class Writer(Protocol):
+    """Writes commits; is given one at a time, the next when it has written that."""
+
+    def submit(self, commit: Commit) -> None:
+        """Write, call `Commits.on_written`, sync, call `on_synced`; or call `on_failed`. On the trio thread, later."""
+
+
+class Commits:
+    """The trio thread's side; one a log.
+
+    Attributes:
+        gathering: Where records go now.
+        in_flight: Handed over and neither synced nor failed, in order.
+        bound_bytes: Of what is gathered and in flight; past it, `is_full`.
+        failed: Why nothing more is accepted.
+        stopped: The log is being closed.
+        writer: Set once, before the first record.
+    """
+
+    writer: Writer
+
+    def __init__(
+        self, cache: Cache, metrics: LogMetrics, bound_bytes: int, segment_bytes: int, now_ms: Callable[[], int]
+    ) -> None:
+        self.gathering = Commit()
+        self.in_flight: list[Commit] = []
+        self.bound_bytes = bound_bytes
+        self.failed: LogFailedError | None = None
+        self.stopped = False
+        self._cache = cache
+        self._metrics = metrics
+        self._segment_bytes = segment_bytes
+        self._now_ms = now_ms
+        self._now = trio.lowlevel.current_clock().current_time
+        self._writing: Commit | None = None
+        self._in_flight_bytes = 0
+        self._due = trio.Event()
+        self._room = trio.lowlevel.ParkingLot()
+        self._waiting_for_room: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Commits {self.gathering.size} bytes gathered, {self._in_flight_bytes} in flight>"
+
+    # ------------------------------------------------------------------ for producers
+
+    @property
+    def size_bytes(self) -> int:
+        """Gathered and in flight."""
+        return self.gathering.size + self._in_flight_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """Producers have to wait; `when_room` tells when to look again."""
+        return self.gathering.size + self._in_flight_bytes >= self.bound_bytes
+
+    def when_room(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, when there may be room again."""
+        self._waiting_for_room.append(tell)
+
+    async def wait_room(self) -> None:
+        """Wait until there is room."""
+        while self.is_full:
+            await self._room.park()
+
+    def check(self) -> None:
+        """Raises:
+        LogError: Nothing is accepted: the disk has failed, or the server stops.
+        """
+        if self.failed is not None:
+            raise LogFailedError(self.failed.message)
+        if self.stopped:
+            raise LogStoppedError("the server is stopping")
+
+    def begin(self, batch: Batch) -> None:
+        """A batch has been begun in the commit that gathers."""
+        commit = self.gathering
+        if not commit.batches:
+            commit.began_at = self._now()
+            self._due.set()
+        elif commit.size >= LARGE_BYTES:
+            self._due.set()
+        commit.batches.append(batch)
+
+    def hurry(self) -> None:
+        """Somebody waits for the commit that gathers to be `WRITTEN`, and not for more."""
+        if not self.gathering.hurried:
+            self.gathering.hurried = True
+            self._due.set()
+
+    def holding(self, partition: Partition, offset: int) -> Commit | None:
+        """A commit that is synced no earlier than the record at an offset; None if that is on disk."""
+        if offset < partition.end_offset:
+            return None
+        return self.gathering if self.gathering.batches else self.in_flight[-1]
+
+    # ------------------------------------------------------------------ handing over
+
+    async def run(self) -> None:
+        """Hand over what has gathered, for ever: a pass after a commit's first record, with all that came beside it."""
+        while True:
+            await self._due.wait()
+            self._due = trio.Event()
+            self.hand_over_if_due()
+
+    def hand_over_if_due(self) -> None:
+        commit = self.gathering
+        if not commit.batches or self._writing is not None or self.failed is not None:
+            return
+        if self.in_flight and not commit.hurried and commit.size < LARGE_BYTES:
+            return
+        self.gathering = Commit()
+        for batch in commit.batches:
+            batch.partition.close_batch()
+        self._place(commit)
+        self._writing = commit
+        self.in_flight.append(commit)
+        self._in_flight_bytes += commit.size
+        self.writer.submit(commit)
+
+    def _place(self, commit: Commit) -> None:
+        """Give each batch its place in its topic's newest segment."""
+        topics: dict[Topic, list[Batch]] = {}
+        for batch in commit.batches:
+            topics.setdefault(batch.partition.topic, []).append(batch)
+        for topic, batches in topics.items():
+            if not topic.deleted:
+                self._place_in(topic, batches, commit)
+
+    def _place_in(self, topic: Topic, batches: list[Batch], commit: Commit) -> None:
+        bound = topic.segment_bytes(self._segment_bytes)
+        segment = topic.active
+        part: tuple[Segment, int, list[Batch]] | None = None
+        for number, batch in enumerate(batches):
+            size = HEADER_BYTES + batch.size
+            if segment.size + size > bound and segment.has_batches:
+                segment, part = topic.roll(self._now_ms(), batches[number:]), None
+            if part is None:
+                part = (segment, segment.size, [])
+                commit.parts.append(part)
+            batch.segment, batch.position = segment, segment.size
+            part[2].append(batch)
+            segment.size += size
+
+    # ------------------------------------------------------------------ called back
+
+    def on_written(self, commit: Commit) -> None:
+        if self.failed is not None:
+            return
+        self._writing = None
+        for batch in commit.batches:
+            batch.partition.written_offset = batch.end_offset
+        for segment, _, batches in commit.parts:
+            last = batches[-1]
+            segment.exists = True
+            segment.written = last.position + HEADER_BYTES + len(last.payload)
+        commit.reach(Level.WRITTEN)
+        self._due.set()
+
+    def on_synced(self, commits: list[Commit]) -> None:
+        """They are the first ones in flight."""
+        if self.failed is not None:
+            return
+        for commit in commits:
+            self.in_flight.remove(commit)
+            self._in_flight_bytes -= commit.size
+            self._show(commit)
+            commit.reach(Level.SYNCED)
+        self._due.set()
+        self._tell_room()
+
+    def _show(self, commit: Commit) -> None:
+        """Let consumers see what is on disk now."""
+        moved: dict[Partition, None] = {}
+        for segment, _, batches in commit.parts:
+            for batch in batches:
+                partition, payload = batch.partition, batch.payload
+                segment.add(partition.number, batch.base_offset, batch.position, len(payload), batch.max_timestamp)
+                self._cache.put((segment, batch.position), payload, len(payload))
+                partition.end_offset = batch.end_offset
+                partition.topic.produced.n += batch.count
+                partition.topic.produced_bytes.n += len(payload)
+                moved[partition] = None
+            segment.synced = batches[-1].position + HEADER_BYTES + len(batches[-1].payload)
+        self._metrics.commit_bytes.observe(commit.size)
+        self._metrics.commit_time.observe(self._now() - commit.began_at)
+        for partition in moved:
+            for tell in partition.watchers:
+                tell()
+
+    def on_failed(self, commit: Commit, error: OSError, *, syncing: bool) -> None:
+        """The first commit that could not be written, or synced. What is behind it can't be, either."""
+        self._metrics.commit_failures.n += 1
+        if syncing:
+            self.failed = LogFailedError(f"the log can't be written any more: {error}; start the server anew")
+            log.critical("sync of the log failed, nothing more is accepted: %s", error)
+            failure: LogError = self.failed
+        elif error.errno in _NO_ROOM:
+            failure = LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
+            log.error("the log can't be written: %s", error)
+        else:
+            failure = LogFailedError(f"the log can't be written: {error}; nothing of this is stored")
+            log.error("the log can't be written: %s", error)
+        self._undo(commit, failure)
+
+    def _undo(self, commit: Commit, failure: LogError) -> None:
+        at = self.in_flight.index(commit)
+        failed = [*self.in_flight[at:], self.gathering]
+        del self.in_flight[at:]
+        self._in_flight_bytes -= sum(c.size for c in failed[:-1])
+        self.gathering = Commit()
+        self._writing = None
+        for topic in {batch.partition.topic: None for c in failed for batch in c.batches}:
+            topic.undo()
+        for each in failed:
+            each.reach(Level.FAILED, failure)
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        if not self.is_full:
+            self._room.unpark_all()
+            waiting, self._waiting_for_room = self._waiting_for_room, []
+            for tell in waiting:
+                tell()
+
+    async def passed(self) -> None:
+        """Wait until nothing is on its way to a file that was when this was called."""
+        for commit in list(self.in_flight):
+            with suppress(LogError):
+                await commit.wait(Level.SYNCED)
+
+    async def settled(self) -> None:
+        """Wait until everything that was accepted is on disk, or has failed."""
+        while self.gathering.batches or self.in_flight:
+            if self.failed is not None:
+                return
+            last = self.gathering if self.gathering.batches else self.in_flight[-1]
+            try:
+                await last.wait(Level.SYNCED)
+            except LogError:
+                continue

@@ -1,0 +1,242 @@
+"""The two threads that write: one appends commits to files, one syncs these files.
+
+Files belong to the writer thread. A handle is closed when nobody has it any more, so that a file which the sync thread
+still works on is not closed under it; the writer keeps the last ones open, which bounds open files whatever the number
+of topics.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, Final
+
+import trio
+
+from ride_trio.eventlog.batches import BatchHeader, pack
+from ride_trio.eventlog.commits import Commit, Commits
+from ride_trio.eventlog.partition import Batch
+from ride_trio.eventlog.segments import Segment
+from ride_trio.metrics import LogMetrics
+
+MAX_OPEN_FILES: Final = 128
+# Buffers of one writev; the system's bound is 1,024 (limits.h, IOV_MAX).
+_MAX_BUFFERS: Final = 1_024
+
+
+class Handle:
+    """An open file, closed when it is dropped."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class Files:
+    """Writes commits to segment files. For one thread."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[Segment, Handle] = OrderedDict()
+
+    def write(self, commit: Commit) -> list[Handle]:
+        """Append a commit's batches to their files.
+
+        Returns:
+            What has to be synced.
+
+        Raises:
+            OSError: It could not; the files are as long as they were before.
+        """
+        begun: list[tuple[Segment, Handle, int]] = []
+        try:
+            for segment, position, batches in commit.parts:
+                handle = self._handle(segment)
+                begun.append((segment, handle, position))
+                _write_at(handle.fd, _buffers(segment, batches), position)
+        except OSError:
+            for segment, handle, position in begun:
+                self._take_back(segment, handle, position)
+            raise
+        return [handle for _, handle, _ in begun]
+
+    def _handle(self, segment: Segment) -> Handle:
+        handle = self._open.get(segment)
+        if handle is None:
+            handle = self._open[segment] = Handle(_open_segment(segment))
+            if len(self._open) > MAX_OPEN_FILES:
+                self._open.popitem(last=False)
+        self._open.move_to_end(segment)
+        return handle
+
+    def _take_back(self, segment: Segment, handle: Handle, position: int) -> None:
+        if segment.exists:
+            os.ftruncate(handle.fd, position)
+        else:
+            del self._open[segment]
+            segment.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._open.clear()
+
+
+def _open_segment(segment: Segment) -> int:
+    """Open a segment's file; make it first if it is new, so that it is there with its head whatever happens."""
+    if segment.exists:
+        return os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+    return _create(segment)
+
+
+def make_segment(segment: Segment) -> None:
+    """Make a new segment's file. Blocks."""
+    os.close(_create(segment))
+    segment.exists = True
+    segment.written = segment.synced = segment.size
+
+
+def _create(segment: Segment) -> int:
+    fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        _write_at(fd, [segment.head.pack()], 0)
+        os.fsync(fd)
+        sync_folder(segment.path.parent)
+    except OSError:
+        os.close(fd)
+        segment.path.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def sync_folder(path: os.PathLike[str]) -> None:
+    """See that a folder's names are on disk. Blocks."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _buffers(segment: Segment, batches: list[Batch]) -> list[bytes]:
+    synced = segment.synced
+    out = []
+    for batch in batches:
+        if not batch.payload:
+            batch.payload = b"".join(batch.entries)
+            batch.entries = []
+        out.append(_header(batch, synced))
+        out.append(batch.payload)
+    return out
+
+
+def _header(batch: Batch, synced: int) -> bytes:
+    fields = BatchHeader(
+        crc=0,
+        size=0,
+        magic=0,
+        version=0,
+        flags=0,
+        partition=batch.partition.number,
+        count=batch.count,
+        base_offset=batch.base_offset,
+        span=batch.count - 1,
+        max_timestamp=batch.max_timestamp,
+        producer_id=batch.producer_id,
+        producer_epoch=batch.producer_epoch,
+        base_sequence=batch.base_sequence,
+        synced=synced,
+    )
+    return pack(fields, batch.payload)
+
+
+def _write_at(fd: int, buffers: list[bytes], position: int) -> None:
+    """Write all of it, however often that takes."""
+    for start in range(0, len(buffers), _MAX_BUFFERS):
+        some = buffers[start : start + _MAX_BUFFERS]
+        size = sum(map(len, some))
+        written = os.pwritev(fd, some, position)
+        if written < size:
+            _write_rest(fd, b"".join(some)[written:], position + written)
+        position += size
+
+
+def _write_rest(fd: int, data: bytes, position: int) -> None:
+    """After a short write: the next one brings the error, or the rest."""
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(fd, rest, position)
+        rest, position = rest[written:], position + written
+
+
+class ThreadedWriter:
+    """A `commits.Writer` on two threads, which `run` owns."""
+
+    def __init__(self, commits: Commits, metrics: LogMetrics) -> None:
+        self._commits = commits
+        self._metrics = metrics
+        self._files = Files()
+        self._to_write: SimpleQueue[Commit | None] = SimpleQueue()
+        self._to_sync: SimpleQueue[tuple[Commit, list[Handle]] | None] = SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def submit(self, commit: Commit) -> None:
+        self._to_write.put(commit)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the threads until cancelled; what was submitted is finished first."""
+        limiter = trio.CapacityLimiter(2)
+        async with trio.open_nursery() as nursery:
+            for loop in (self._write_loop, self._sync_loop):
+                nursery.start_soon(partial(trio.to_thread.run_sync, loop, limiter=limiter))
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._to_write.put(None)
+
+    def _tell(self, function: Callable[..., Any], *args: Any) -> None:
+        self._token.run_sync_soon(function, *args)
+
+    def _write_loop(self) -> None:
+        while (commit := self._to_write.get()) is not None:
+            began = perf_counter()
+            try:
+                handles = self._files.write(commit)
+            except OSError as error:
+                self._tell(partial(self._commits.on_failed, commit, error, syncing=False))
+                continue
+            self._tell(self._commits.on_written, commit)
+            self._to_sync.put((commit, handles))
+            self._tell(self._metrics.write_time.observe, perf_counter() - began)
+        self._files.close()
+        self._to_sync.put(None)
+
+    def _sync_loop(self) -> None:
+        while (first := self._to_sync.get()) is not None:
+            due, stop = [first], False
+            while not self._to_sync.empty():
+                more = self._to_sync.get()
+                if more is None:
+                    stop = True
+                    break
+                due.append(more)
+            self._sync(due)
+            if stop:
+                return
+
+    def _sync(self, due: list[tuple[Commit, list[Handle]]]) -> None:
+        began = perf_counter()
+        try:
+            for handle in {handle: None for _, handles in due for handle in handles}:
+                os.fdatasync(handle.fd)
+        except OSError as error:
+            self._tell(partial(self._commits.on_failed, due[0][0], error, syncing=True))
+            return
+        self._tell(self._commits.on_synced, [commit for commit, _ in due])
+        self._tell(self._metrics.sync_time.observe, perf_counter() - began)
