@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ride_trio.wire import headers
 from ride_trio.wire.connection import Connection
 from ride_trio.wire.errors import ConnectionFault, LocalError, StreamFault
@@ -14,6 +16,9 @@ from ride_trio.wire.limits import Limits
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input
 from ride_trio.wire.stream import Stream
+
+# HTTP/2 has none (RFC 9113, section 8.6).
+_SWITCHING_PROTOCOLS: Final = 101
 
 
 class ClientConnection(Connection):
@@ -67,8 +72,9 @@ class ClientConnection(Connection):
     def _on_response(self, stream: Stream, fields: Fields, *, end: bool) -> None:
         head = headers.parse_response(stream.id, fields)
         if 100 <= head.http_status < 200:
-            if end:
-                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "the response ends with an informational one")
+            if end or head.http_status == _SWITCHING_PROTOCOLS:
+                what = f"a response of {head.http_status}{' that ends its stream' if end else ''}"
+                raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, what)
             return  # informational (RFC 9113, section 8.1)
         stream.expected = head.content_length
         stream.flows, stream.counted = stream.expected is None, stream.expected is not None

@@ -128,6 +128,13 @@ def test_7541_5_1_an_integer_may_be_written_longer_than_it_has_to_be(length: str
     assert decoded("000161" + length + "62" * 127) == [(b"a", b"b" * 127)]
 
 
+def test_7541_5_1_the_examples_of_integers() -> None:
+    """Appendix C.1: 10 and 1337 with a prefix of five bits, 42 with eight."""
+    assert [hpack._encoded_integer(*pair).hex() for pair in ((10, 5), (1337, 5), (42, 8))] == ["0a", "1f9a0a", "2a"]
+    for block, bits, value in (("0a", 5, 10), ("1f9a0a", 5, 1337), ("2a", 8, 42)):
+        assert hpack._integer(bytes.fromhex(block), 0, bits) == (value, len(block) // 2)
+
+
 def test_7541_5_1_integers_that_are_too_long_are_an_error() -> None:
     assert fault("ff" + "80" * 20 + "00") is ErrorCode.COMPRESSION_ERROR
     assert fault("ff" + "ff" * 20 + "00") is ErrorCode.COMPRESSION_ERROR
@@ -139,14 +146,37 @@ def test_7541_5_1_integers_that_are_too_long_are_an_error() -> None:
         ("0001618118", "padding that is not the end symbol's bits"),
         ("000161821fff", "more than 7 bits of padding"),
         ("00016184ffffffff", "the end symbol itself"),
+        ("00016185ffffffff00", "the end symbol, and something behind it"),
     ],
 )
 def test_7541_5_2_huffman_strings_that_are_errors(block: str, why: str) -> None:
     assert fault(block) is ErrorCode.COMPRESSION_ERROR, why
 
 
+@pytest.mark.parametrize("block", ["000161", "00016103", "0001610361", "00016184ff", "0003", "00"])
+def test_7541_5_2_a_string_that_is_longer_than_its_block_is_an_error(block: str) -> None:
+    assert fault(block) is ErrorCode.COMPRESSION_ERROR
+
+
 def test_7541_6_1_index_0_is_an_error() -> None:
     assert fault("80") is ErrorCode.COMPRESSION_ERROR
+
+
+def test_7541_6_2_1_a_literal_with_indexing_is_a_field_and_a_new_entry() -> None:
+    assert decoded("400161 0131") == [(b"a", b"1")]
+    assert decoded("400161 0131", "be") == [(b"a", b"1")]
+
+
+@pytest.mark.parametrize("kind", ["7e", "0f2f", "1f2f"], ids=["6.2.1", "6.2.2", "6.2.3"])
+def test_7541_6_2_a_literals_name_may_be_one_of_either_table(kind: str) -> None:
+    assert decoded("400161 0131", kind + "0132") == [(b"a", b"2")]
+    static = {"7e": "44", "0f2f": "04", "1f2f": "14"}[kind]
+    assert decoded(static + "022f61") == [(b":path", b"/a")]
+
+
+@pytest.mark.parametrize("kind", ["7e", "0f2f", "1f2f"], ids=["6.2.1", "6.2.2", "6.2.3"])
+def test_7541_6_2_a_literals_name_that_is_in_neither_table_is_an_error(kind: str) -> None:
+    assert fault(kind + "0132") is ErrorCode.COMPRESSION_ERROR
 
 
 def test_7541_6_2_2_a_literal_without_indexing_changes_no_table() -> None:
@@ -156,6 +186,12 @@ def test_7541_6_2_2_a_literal_without_indexing_changes_no_table() -> None:
 def test_7541_6_2_3_a_literal_that_is_never_indexed_neither() -> None:
     assert decoded("1001610131") == [(b"a", b"1")]
     assert fault("1001610131", "be") is ErrorCode.COMPRESSION_ERROR
+
+
+def test_7541_6_3_a_table_of_0_is_empty_and_may_grow_again() -> None:
+    assert fault("400161 0131", "20", "be") is ErrorCode.COMPRESSION_ERROR
+    assert fault("20 400161 0131", "be") is ErrorCode.COMPRESSION_ERROR
+    assert decoded("400161 0131", "20 3fe11f 400162 0132", "be") == [(b"b", b"2")]
 
 
 @pytest.mark.parametrize(
