@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 ALPN: Final = "h2"
 # RFC 9113, section 9.2.2: of TLS 1.2, ephemeral key exchange and authenticated encryption only.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# A TLS record's header is its type, a version, and the length of the rest (RFC 8446, section 5.1).
+_RECORD_TYPES: Final = range(20, 25)
+_RECORD_HEADER_BYTES: Final = 5
+# Records that carry nothing for us: each may ask for new keys, which is as much work as a call, and its answer waits in
+# a buffer until there is something to say. One such a second is borne, and so many at once (Go bears 16 in a row).
+_EMPTY_RECORDS_BORNE: Final = 16
 # The alert of a failed handshake has this long to leave; nobody waits for it.
 ALERT_TIMEOUT_S: Final = 1.0
 
@@ -175,6 +181,9 @@ class TlsTransport:
         self._inner = inner
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._received = bytearray()  # from where the next record begins
+        self._ended = False
+        self._empty_s = 0.0  # up to when, at one a second, there have been records that carry nothing
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     async def shake_hands(self) -> None:
@@ -189,10 +198,11 @@ class TlsTransport:
                 break
             except ssl.SSLWantReadError:
                 await self._flush()
-                data = await self._inner.read()
-                if not data:
-                    raise HandshakeError("the client left in the middle of the TLS handshake") from None
-                self._incoming.write(data)
+                while not self._take_record():
+                    received = await self._inner.read()
+                    if not received:
+                        raise HandshakeError("the client left in the middle of the TLS handshake") from None
+                    self._received += received
             except ssl.SSLError as error:
                 with trio.move_on_after(ALERT_TIMEOUT_S):
                     await self._flush()
@@ -209,19 +219,46 @@ class TlsTransport:
             await self._inner.write(data)
 
     async def read(self) -> bytes:
-        while True:
+        while not self._ended:
+            data = self._decrypt()
+            if data:
+                return data
+            received = await self._inner.read()
+            self._ended = self._ended or not received
+            self._received += received
+        return b""
+
+    def _decrypt(self) -> bytes:
+        """What is in the whole records that are here: who reads must not come once a record, or no pass would end."""
+        parts = []
+        while not self._ended and self._take_record():
             try:
-                return self._tls.read(READ_BYTES)
+                data = self._tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
-                data = await self._inner.read()
-                if data:
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
+                self._count_empty_record()
+            except ssl.SSLZeroReturnError:
+                self._ended = True
             except ssl.SSLError as error:
                 raise trio.BrokenResourceError(f"TLS failed: {error.reason}") from error
+            else:
+                parts.append(data)
+                self._ended = not data  # that was its close_notify
+        return b"".join(parts)
+
+    def _take_record(self) -> bool:
+        """Let OpenSSL have the next record, if it is whole: it would work through all that it has in one go."""
+        received = self._received
+        if not received or len(received) < (size := _record_bytes(received)):
+            return False
+        self._incoming.write(received[:size])
+        del received[:size]
+        return True
+
+    def _count_empty_record(self) -> None:
+        now_s = trio.current_time()
+        self._empty_s = max(self._empty_s, now_s) + 1.0
+        if self._empty_s - now_s > _EMPTY_RECORDS_BORNE:
+            raise trio.BrokenResourceError("the client sends TLS records that carry nothing")
 
     def write_nowait(self, data: bytes | memoryview) -> int:
         return 0
@@ -238,6 +275,13 @@ class TlsTransport:
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _record_bytes(received: bytearray) -> int:
+    """Of the record that begins here; of its header, while that is not whole; of all, if it is none."""
+    if received and received[0] not in _RECORD_TYPES:
+        return len(received)
+    return _RECORD_HEADER_BYTES + int.from_bytes(received[_RECORD_HEADER_BYTES - 2 : _RECORD_HEADER_BYTES])
 
 
 def _in_words(error: ssl.SSLError) -> str:

@@ -6,8 +6,10 @@ import datetime
 import logging
 import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import trustme
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from ride_trio.rpc import Channel, Keepalive, Server, TlsFiles, secure_channel
+from ride_trio.wire.frames import PREFACE, settings_frame
 from tests.rpc.desk import settle, until
 from tests.rpc.echo import value
 
@@ -295,3 +298,23 @@ async def test_a_client_that_never_shakes_hands_does_not_hold_a_shutdown_up(file
         with trio.fail_after(PATIENCE_S / 2):  # it would have PATIENCE_S
             await server.shutdown(0)
             assert await silent.receive_some() == b""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
+async def test_a_client_that_asks_for_new_keys_again_and_again_is_sent_away(
+    authority: Authority, files: TlsFiles, nursery: trio.Nursery
+) -> None:
+    """Each costs as much as a call, and an answer that would wait until there is something to say."""
+    async with serving(files) as server:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-alpn", "h2", "-tls1_3"]
+        quietly = partial(trio.run_process, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        client = await nursery.start(partial(quietly, stdin=subprocess.PIPE), command)
+        await until(lambda: server.statistics().connections == 1)
+        await client.stdin.send_all(PREFACE + settings_frame({}))
+        await settle()
+        with trio.fail_after(PATIENCE_S):
+            while server.statistics().connections:
+                with suppress(trio.BrokenResourceError):
+                    await client.stdin.send_all(b"K\n")  # its command for "update the keys, yours too"
+                await trio.sleep(0.001)
+        client.terminate()
