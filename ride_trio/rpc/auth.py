@@ -15,6 +15,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -40,6 +41,10 @@ _SYMMETRIC: Final = ("HS256", "HS384", "HS512")
 _ASYMMETRIC: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 # RFC 7518, section 3.2: an HMAC key is at least as long as its hash.
 _SHORTEST_SECRET_BYTES: Final = 32
+
+
+# A key, and the algorithms it is good for.
+_Key = tuple[Any, Sequence[str]]
 
 
 class TokenError(Exception):
@@ -150,39 +155,52 @@ class JwtTokens(_WatchedFile):
         self._issuer = issuer
         self._audience = audience
         self._is_set = jwks is not None
-        self._keys: dict[str | None, tuple[Any, Sequence[str]]] = {}  # by kid; with the algorithms it is good for
-        self._known: dict[str, tuple[str, float]] = {}  # subject and expiry by token
+        self._keys: dict[str | None, list[_Key]] = {}  # by kid
+        self._known: dict[bytes, tuple[str, float]] = {}  # subject and expiry by token's digest
         super().__init__(key or jwks or Path())
 
     def use(self, data: bytes) -> None:
-        self._keys = _keys_of_set(data) if self._is_set else {None: _single_key(data)}
+        self._keys = _keys_of_set(data) if self._is_set else {None: [_single_key(data)]}
         self._known.clear()
 
     def subject(self, token: str) -> str:
         self.look()
-        known = self._known.get(token)
+        digest = _digest(token)
+        known = self._known.get(digest)
         if known is not None and time.time() < known[1]:
             return known[0]
         try:
-            key, algorithms = self._key_for(token)
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=list(algorithms),
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=LEEWAY_S,
-                options={"require": ["sub", "exp"]},
-            )
-        except jwt.PyJWTError as error:
+            claims = self._claims(token)
+            subject, expiry = claims["sub"], float(claims["exp"]) + LEEWAY_S
+        except (jwt.PyJWTError, OverflowError) as error:
             raise TokenError(str(error)) from None
+        if not subject:
+            raise TokenError("it names nobody: its sub is empty")
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
-        subject = str(claims["sub"])
-        self._known[token] = subject, float(claims["exp"]) + LEEWAY_S
-        return subject
+        self._known[digest] = subject, expiry
+        return str(subject)
 
-    def _key_for(self, token: str) -> tuple[Any, Sequence[str]]:
+    def _claims(self, token: str) -> dict[str, Any]:
+        """What it says, if it is signed with one of the keys that may be meant, and right in all else."""
+        *others, last = self._keys_for(token)
+        for key in others:
+            with suppress(jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+                return self._decode(token, *key)
+        return self._decode(token, *last)
+
+    def _decode(self, token: str, key: Any, algorithms: Sequence[str]) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=list(algorithms),
+            issuer=self._issuer,
+            audience=self._audience,
+            leeway=LEEWAY_S,
+            options={"require": ["sub", "exp"]},
+        )
+
+    def _keys_for(self, token: str) -> list[_Key]:
         if not self._is_set:
             return self._keys[None]
         kid = jwt.get_unverified_header(token).get("kid")
@@ -193,7 +211,7 @@ class JwtTokens(_WatchedFile):
         return self._keys[kid]
 
 
-def _single_key(data: bytes) -> tuple[Any, Sequence[str]]:
+def _single_key(data: bytes) -> _Key:
     """A PEM key is never a secret: else who knows the public key could sign with it."""
     if b"-----BEGIN" in data:
         if b"PRIVATE KEY" in data:
@@ -204,8 +222,7 @@ def _single_key(data: bytes) -> tuple[Any, Sequence[str]]:
             _check_elliptic(data)
         return data, _ASYMMETRIC
     secret = data.strip()
-    if len(secret) < _SHORTEST_SECRET_BYTES:
-        raise ValueError(f"a secret of {len(secret)} bytes is too short: {_SHORTEST_SECRET_BYTES} or more are needed")
+    _check_secret(secret)
     return secret, _SYMMETRIC
 
 
@@ -219,12 +236,25 @@ def _check_elliptic(data: bytes) -> None:
     raise ValueError("it holds no public key of the kinds RSA, EC and Ed25519")
 
 
-def _keys_of_set(data: bytes) -> dict[str | None, tuple[Any, Sequence[str]]]:
+def _keys_of_set(data: bytes) -> dict[str | None, list[_Key]]:
     try:
         keys = jwt.PyJWKSet.from_dict(json.loads(data)).keys
-    except (jwt.PyJWTError, TypeError, AttributeError) as error:
+    except (jwt.PyJWTError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no JSON web key set: {error}") from None
-    return {key.key_id: (key, (key.algorithm_name,)) for key in keys if key.public_key_use in (None, "sig")}
+    found: dict[str | None, list[_Key]] = {}
+    for key in keys:
+        if key.public_key_use in (None, "sig"):
+            if isinstance(key.key, bytes):
+                _check_secret(key.key)
+            found.setdefault(key.key_id, []).append((key, (key.algorithm_name,)))
+    if not found:
+        raise ValueError("no JSON web key set: none of its keys is for signatures")
+    return found
+
+
+def _check_secret(secret: bytes) -> None:
+    if len(secret) < _SHORTEST_SECRET_BYTES:
+        raise ValueError(f"a secret of {len(secret)} bytes is too short: {_SHORTEST_SECRET_BYTES} or more are needed")
 
 
 class ListedTokens(_WatchedFile):

@@ -75,6 +75,8 @@ def test_a_public_key_is_no_secret(tmp_path: Path) -> None:
         ({"exp": 1}, "expired"),
         ({"exp": None}, 'missing the "exp" claim'),
         ({"sub": None}, 'missing the "sub" claim'),
+        ({"sub": ""}, "names nobody"),
+        ({"exp": 10**400}, "too large"),
         ({"nbf": 2e9 * 2}, "not yet valid"),
         ({"iss": "nobody"}, "issuer"),
         ({"aud": "others"}, "Audience"),
@@ -98,11 +100,14 @@ def test_what_is_no_token(tmp_path: Path) -> None:
 
 def test_a_token_expires_although_it_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = JwtTokens(key=file(tmp_path, SECRET))
-    good = token()
-    assert tokens.subject(good) == "ann"
+    late = token(exp=time.time() - 10)
+    assert tokens.subject(late) == "ann"
+    monkeypatch.setattr("ride_trio.rpc.auth.LEEWAY_S", 0.0)
+    assert tokens.subject(late) == "ann"  # as it was remembered
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 60 + 31)
-    assert good not in {known for known, (_, expiry) in tokens._known.items() if expiry > time.time()}
+    monkeypatch.setattr(time, "time", lambda: now + 21)
+    with pytest.raises(TokenError, match="expired"):
+        tokens.subject(late)
 
 
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +143,38 @@ def test_key_sets_and_their_change(tmp_path: Path) -> None:
     assert tokens.subject(token(RSA, "RS256")) == "ann"
     with pytest.raises(TokenError):
         tokens.subject(token(EC, "ES256", "two"))
+
+
+def test_a_key_set_whose_keys_have_no_ids(tmp_path: Path) -> None:
+    other = rsa.generate_private_key(65_537, 2_048)
+    rows = json.loads(key_set(one=RSA, two=EC, three=other))["keys"]
+    for row in rows:
+        del row["kid"]
+    tokens = JwtTokens(jwks=file(tmp_path, json.dumps({"keys": rows})))
+    for key, algorithm in ((RSA, "RS256"), (EC, "ES256"), (other, "RS256")):
+        assert tokens.subject(token(key, algorithm)) == "ann"
+    with pytest.raises(TokenError, match="Signature"):
+        tokens.subject(token(rsa.generate_private_key(65_537, 2_048), "RS256"))
+    with pytest.raises(TokenError, match="alg value is not allowed"):
+        tokens.subject(token(SECRET, "HS256"))
+    with pytest.raises(TokenError, match="no key 'one' is known"):
+        tokens.subject(token(RSA, "RS256", "one"))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ('{"keys": [{"kty": "oct", "k": "c2hvcnQ"}]}', "5 bytes is too short"),
+        ("[" * 100_000, "no JSON web key set"),
+        ("[]", "no JSON web key set"),
+        ('{"keys": []}', "no JSON web key set"),
+        (key_set(one=RSA).replace('"sig"', '"enc"'), "for signatures"),
+        ("{", "Expecting"),
+    ],
+)
+def test_what_is_no_key_set(tmp_path: Path, data: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        JwtTokens(jwks=file(tmp_path, data))
 
 
 @pytest.mark.parametrize(
