@@ -242,9 +242,7 @@ class Connection(ControlFrames):
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._work += HEADERS_WORK
         if len(payload) > FREE_BLOCK_BYTES:
-            units = (len(payload) - FREE_BLOCK_BYTES) // BLOCK_BYTES_A_UNIT
-            self._work += units
-            self.patience.spend(units, "large header blocks")
+            self._spend_work((len(payload) - FREE_BLOCK_BYTES) // BLOCK_BYTES_A_UNIT, "large header blocks")
         block = self._headers.add(stream_id, payload, flags)
         if block is not None:
             self._on_header_list(stream_id, block.fields, end=block.end_stream)

@@ -19,12 +19,13 @@ from ride_trio.wire.header_blocks import HeaderBlocks
 from ride_trio.wire.inflow import Inflow
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.outbound import Outbound
-from ride_trio.wire.patience import FRAME_COST, RESET_COST, STREAMS_A_UNIT, Patience
+from ride_trio.wire.patience import FRAME_COST, RESET_COST, SETTINGS_A_UNIT, STREAMS_A_UNIT, Patience
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
 _GOAWAY: Final = struct.Struct(">LL")
+_SETTING_BYTES: Final = 6
 # Streams that we reset and whose late frames are still on their way: they are ignored, not answered (RFC 9113,
 # section 5.1, "closed"). As many as a peer may have open; older ones are forgotten.
 _REMEMBERED_RESETS: Final = 1_000
@@ -98,6 +99,11 @@ class ControlFrames(Inflow, ABC):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{what} on stream {stream_id}, which is idle")
         return stream
 
+    def _spend_work(self, units: int, what: str) -> None:
+        """A frame that is as much work as so many: its sender pays for it, and this pass ends sooner."""
+        self._work += units
+        self.patience.spend(units, what)
+
     # ------------------------------------------------------------------ frames
 
     def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -133,6 +139,7 @@ class ControlFrames(Inflow, ABC):
             self._shrink_receive_windows()
             return
         self.settings_seen = True
+        self._spend_work(len(payload) // _SETTING_BYTES // SETTINGS_A_UNIT, "SETTINGS of many values")
         delta = self.outbound.apply_settings(payload, from_server=self._peer_is_server)
         self.outbound.answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._move_send_windows(delta)
@@ -151,9 +158,7 @@ class ControlFrames(Inflow, ABC):
         """A new INITIAL_WINDOW_SIZE changes the windows of all open streams, below 0 even (section 6.9.2)."""
         if not delta:
             return
-        units = len(self.streams) // STREAMS_A_UNIT
-        self._work += units
-        self.patience.spend(units, "SETTINGS that move the windows of many streams")
+        self._spend_work(len(self.streams) // STREAMS_A_UNIT, "SETTINGS that move the windows of many streams")
         for stream in self.streams.values():
             if not stream.window_moved(delta):
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS overflow a stream's window")

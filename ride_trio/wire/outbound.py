@@ -18,20 +18,11 @@ from typing import Final
 
 from ride_trio.wire import frames, headers
 from ride_trio.wire.errors import LocalError
-from ride_trio.wire.frames import (
-    DATA,
-    END_STREAM,
-    HEADER_AND_PREFIX,
-    HEADER_BYTES,
-    PREFIX,
-    PREFIX_BYTES,
-    ErrorCode,
-    SettingId,
-)
+from ride_trio.wire.frames import DATA, END_STREAM, HEADER_AND_PREFIX, HEADER_BYTES, PREFIX, PREFIX_BYTES, ErrorCode
 from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.loans import Loans
-from ride_trio.wire.settings import PeerSettings, parse
+from ride_trio.wire.settings import PeerSettings
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
@@ -58,7 +49,6 @@ class Outbound:
     """
 
     __slots__ = (
-        "_shrink_table",
         "answers",
         "borrowers",
         "corked",
@@ -98,7 +88,6 @@ class Outbound:
         self.streams = streams
         self.waiting: OrderedDict[int, Stream] = OrderedDict()
         self.writable: list[Stream] = []
-        self._shrink_table = False
 
     def apply_settings(self, payload: bytes, *, from_server: bool) -> int:
         """Take over the peer's SETTINGS.
@@ -107,12 +96,9 @@ class Outbound:
             By how much the windows of open streams move.
         """
         peer = self.peer
-        window, table = peer.initial_window_size, peer.header_table_size
+        window = peer.initial_window_size
         peer.apply(payload, from_server=from_server)
         self.max_frame = min(peer.max_frame_size, _LARGEST_SENT_BYTES)
-        # Smaller for a moment is enough: it may have been 0 and large again (RFC 7541, section 4.2).
-        tables = [value for identifier, value in parse(payload) if identifier == SettingId.HEADER_TABLE_SIZE]
-        self._shrink_table = self._shrink_table or min(tables, default=table) < table
         return peer.initial_window_size - window
 
     def control(self, data: bytes) -> None:
@@ -237,8 +223,8 @@ class Outbound:
     def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
         """Send a header block that is not the stream's last, or with `end` its only one."""
         stream.happened(Input.SEND_HEADERS)
-        if self._shrink_table:
-            self._shrink_table = False
+        if self.peer.table_shrunk:
+            self.peer.table_shrunk = False
             block = TABLE_SIZE_0 + block
         self.control(frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.max_frame))
         if end:
@@ -255,7 +241,7 @@ class Outbound:
             size > min(stream.send_window, self.window, self.max_frame)
             or self.size >= self.high_water
             or self.corked
-            or self._shrink_table
+            or self.peer.table_shrunk
             or stream.state is not State.HALF_CLOSED_REMOTE
             or len(trailers) + len(block) > headers.SMALL_BLOCK_BYTES
             or self.peer.max_header_list_size < headers.LARGEST_TRAILERS_BYTES

@@ -15,7 +15,12 @@ _ITEM = struct.Struct(">HL")
 
 @dataclass(slots=True)
 class PeerSettings:
-    """What the peer announced; the defaults hold until it does."""
+    """What the peer announced; the defaults hold until it does.
+
+    Attributes:
+        table_shrunk: Its header table has been made smaller, if only for a moment: our next block has to begin with
+            that (RFC 7541, section 4.2). To be unset then.
+    """
 
     header_table_size: int = 4_096
     enable_push: int = 1
@@ -23,6 +28,7 @@ class PeerSettings:
     initial_window_size: int = frames.DEFAULT_WINDOW
     max_frame_size: int = frames.DEFAULT_FRAME_BYTES
     max_header_list_size: int = frames.MAX_WINDOW
+    table_shrunk: bool = False
 
     def apply(self, payload: bytes, *, from_server: bool) -> None:
         """Take over the values of a SETTINGS payload, in order; unknown identifiers are ignored.
@@ -31,9 +37,13 @@ class PeerSettings:
             ConnectionFault: A value outside its range.
         """
         for identifier, value in parse(payload):
+            name = _FIELDS.get(identifier)
+            if name is None:
+                continue
             check(identifier, value, from_server=from_server)
-            if identifier in _FIELDS:
-                setattr(self, _FIELDS[identifier], value)
+            if identifier == SettingId.HEADER_TABLE_SIZE and value < self.header_table_size:
+                self.table_shrunk = True
+            setattr(self, name, value)
 
 
 _FIELDS = {int(identifier): identifier.name.lower() for identifier in SettingId}

@@ -118,6 +118,17 @@ def test_settings_that_move_many_windows_are_dear() -> None:
     assert moves == 2
 
 
+def test_settings_with_many_values_are_dear_and_end_a_pass() -> None:
+    connection = peers.server()
+    connection.feed(frame(frames.SETTINGS, 0, 0, b"\0\1\0\0\x10\0" * 2_730) + frames.ping_frame(bytes(8)))
+    assert connection.process()
+    assert [f.kind for f in peers.sent(connection)] == [frames.SETTINGS]
+    assert 10_000 - connection.patience.left > 500
+    connection = peers.server()
+    receive(connection, settings_frame({number: 100_000 for number in range(1, 9) if number != 2}))
+    assert 10_000 - connection.patience.left <= 2
+
+
 def test_large_header_blocks_are_dear() -> None:
     connection = peers.server(LIMITS)
     number = 0

@@ -23,13 +23,18 @@ def applied(*items: tuple[int, int], from_server: bool = False) -> PeerSettings:
     return settings
 
 
+def test_a_header_table_that_becomes_smaller_even_for_a_moment_is_noted() -> None:
+    assert not applied((1, 4_096), (1, 8_192)).table_shrunk
+    assert applied((1, 0), (1, 4_096)).table_shrunk
+
+
 def test_the_defaults_are_the_protocols() -> None:
     assert applied() == PeerSettings(4_096, 1, 2**31 - 1, 65_535, 16_384, 2**31 - 1)
 
 
 def test_each_setting_has_its_field() -> None:
     items = ((1, 10), (2, 0), (3, 30), (4, 40), (5, 20_000), (6, 60))
-    assert applied(*items) == PeerSettings(10, 0, 30, 40, 20_000, 60)
+    assert applied(*items) == PeerSettings(10, 0, 30, 40, 20_000, 60, table_shrunk=True)
 
 
 def test_the_last_of_a_setting_counts() -> None:
