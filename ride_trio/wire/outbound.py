@@ -22,6 +22,7 @@ from ride_trio.wire.frames import DATA, END_STREAM, HEADER_AND_PREFIX, HEADER_BY
 from ride_trio.wire.hpack import TABLE_SIZE_0
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.loans import Loans
+from ride_trio.wire.patience import SMALLEST_PIECE_BYTES
 from ride_trio.wire.settings import PeerSettings
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
@@ -39,7 +40,8 @@ class Outbound:
     Attributes:
         size: Bytes in `output`.
         loans: What is lent to streams beyond their windows, here and on other connections.
-        answers: Bytes among them that the peer has caused without our asking: acks, resets, window updates.
+        answers: Bytes among them that the peer has caused without our asking: acks, resets, window updates, and the
+            smallest pieces of messages.
         said: All other bytes taken from `output` so far.
         pending_bytes: What waits in streams' `pending`.
         taken: Received bytes that calls have worked off or that went with their streams.
@@ -199,7 +201,9 @@ class Outbound:
         if pending:
             size = min(len(pending), stream.send_window, self.window, self.max_frame)
             last = size == len(pending) and stream.final == b""
-            self.control(frames.frame(DATA, END_STREAM if last else 0, stream.id, bytes(pending[:size])))
+            cut_small = size < SMALLEST_PIECE_BYTES and size < len(pending)
+            say = self.answer if cut_small else self.control
+            say(frames.frame(DATA, END_STREAM if last else 0, stream.id, bytes(pending[:size])))
             del pending[:size]
             self.pending_bytes -= size
             stream.send_window -= size

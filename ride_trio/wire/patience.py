@@ -30,6 +30,8 @@ BLOCK_BYTES_A_UNIT: Final = 32
 # Output that the peer has not caused by control frames alone (messages, header lists): so many bytes earn back a unit.
 # The smallest message is a frame of 14 bytes: it earns the window update on its stream, and a good part of another one.
 BYTES_A_UNIT: Final = 8
+# A smaller piece of a message, cut off by the peer's window, is but an answer to its window update: it earns nothing.
+SMALLEST_PIECE_BYTES: Final = 256
 
 
 class Patience:

@@ -118,6 +118,32 @@ def test_settings_that_move_many_windows_are_dear() -> None:
     assert moves == 2
 
 
+@pytest.mark.parametrize("piece", [1, 100])
+def test_an_answer_that_is_taken_in_small_pieces_earns_nothing(piece: int) -> None:
+    """What each of them is sent in looks like output, but is only caused by its window update (CVE-2019-9511)."""
+    connection = peers.server(LIMITS, settings={SettingId.INITIAL_WINDOW_SIZE: 0})
+    stream = peers.server_call(connection)
+    connection.outbound.send_headers(stream, response_block())
+    connection.outbound.send_message(stream, bytes(100_000))
+    pieces = 0
+    while connection.fault is None:
+        connection.outbound.take_output()
+        receive(connection, window_update_frame(1, piece))
+        pieces += 1
+        assert pieces < 300
+    assert connection.fault.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_an_answer_that_is_taken_in_large_pieces_may_take_as_many_as_it_needs() -> None:
+    connection = peers.server(LIMITS, settings={SettingId.INITIAL_WINDOW_SIZE: 0})
+    stream = peers.server_call(connection)
+    connection.outbound.send_message(stream, bytes(500_000))
+    while stream.pending:
+        receive(connection, window_update_frame(1, 500), window_update_frame(0, 500))
+        connection.outbound.take_output()
+    assert connection.fault is None
+
+
 def test_settings_with_many_values_are_dear_and_end_a_pass() -> None:
     connection = peers.server()
     connection.feed(frame(frames.SETTINGS, 0, 0, b"\0\1\0\0\x10\0" * 2_730) + frames.ping_frame(bytes(8)))
