@@ -61,7 +61,7 @@ class Channel:
         stream: A connected trio stream to use instead of opening a socket; once it is lost, that was all.
         ssl_context: Encrypts connections; ALPN is set on it. The server's certificate has to be for `host`.
         policy: Which of several servers gets a call: `PickFirst()`, `RoundRobin()`, `ConsistentHash("user-id")`.
-        keepalive: When to ping a quiet server and to give it up, at most every 15 s; None leaves it to the server.
+        keepalive: When to ping a quiet server while there are calls, and to give it up; None leaves it to the server.
         backoff: Pauses between attempts to connect.
         wait_for_ready: Entering and calls wait for a server that does not answer, rather than fail.
         retry: Which failed calls are tried again; none without it.

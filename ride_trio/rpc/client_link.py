@@ -10,7 +10,7 @@ import trio
 
 from ride_trio.metrics import Count
 from ride_trio.rpc.client_call import ClientCall
-from ride_trio.rpc.keepalive import Keepalive, keep_alive
+from ride_trio.rpc.keepalive import TOO_MANY_PINGS, Keepalive, keep_alive
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.transport import Transport, in_words
 from ride_trio.wire import ClientConnection, ErrorCode, Limits
@@ -41,6 +41,7 @@ class ClientLink(Link):
     Attributes:
         handshaken: The server's SETTINGS have come.
         goaway: The server takes no new calls here.
+        too_many_pings: That was why.
         reason: Why it is over, or going to be.
     """
 
@@ -51,6 +52,7 @@ class ClientLink(Link):
         super().__init__(self.client, transport, Count(), Count(), Count())
         self.handshaken = False
         self.goaway = False
+        self.too_many_pings = False
         self.reason = "the server closed the connection"
         self._keepalive = keepalive
         self._on_change = on_change
@@ -132,6 +134,7 @@ class ClientLink(Link):
 
     def _on_goaway(self, event: GoAwayReceived) -> None:
         self.goaway = True
+        self.too_many_pings = event.debug == TOO_MANY_PINGS
         self.reason = f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})"
         self._on_change()
         for stream in [s for s in self.wire.streams.values() if s.id > event.last_stream_id]:

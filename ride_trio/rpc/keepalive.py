@@ -8,7 +8,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/keepalive.md
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import uniform
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ride_trio.rpc.server_link import ServerLink
 
 _PING: Final = ping_frame(b"keepaliv")
+# A server's words, which are gRPC's: its clients ping more rarely when they hear them.
+TOO_MANY_PINGS: Final = b"too_many_pings"
 # Two may come too early, by chance or a clock.
 _STRIKES_BORNE: Final = 2
 # Part of `max_age_s`: connections that began together do not end together.
@@ -32,10 +34,11 @@ class Keepalive:
     """Times of a connection, s; inf switches one off.
 
     Args:
-        time_s: Quiet before a ping goes out.
+        time_s: Quiet before a ping goes out; a client's only while it has calls.
         timeout_s: What the peer has to answer it.
         min_ping_interval_s: A server allows a client's pings so often, on top of those that go with messages; who pings
-            more often a third time hears ENHANCE_YOUR_CALM `too_many_pings`.
+            more often a third time hears ENHANCE_YOUR_CALM `too_many_pings`. A client pings no more often, and half as
+            often once it has heard that.
         max_idle_s: A server sends a client away that has had no call for so long.
         max_age_s: A server sends a client away after so long, give or take a tenth, so that a load balancer can spread
             connections anew. Off until sessions can resume elsewhere.
@@ -51,6 +54,10 @@ class Keepalive:
     max_age_s: float = float("inf")
     max_age_grace_s: float = 300.0
     handshake_timeout_s: float = 10.0
+
+    def half_as_often(self) -> Keepalive:
+        """With pings after twice the quiet."""
+        return replace(self, time_s=2 * max(self.time_s, self.min_ping_interval_s))
 
 
 class PingStrikes:
@@ -84,14 +91,22 @@ class PingStrikes:
 
 
 async def keep_alive(link: Link, keepalive: Keepalive) -> None:
-    """Watch a connection until it ends or its peer does not answer."""
-    heard_s = trio.current_time()
+    """Watch a client's connection until it ends or its server does not answer.
+
+    Only while it has calls: servers send away who pings without.
+    """
+    time_s = max(keepalive.time_s, keepalive.min_ping_interval_s)
+    quiet_since_s = link.heard_s
     while True:
-        reads = link.reads
-        await trio.sleep_until(heard_s + keepalive.time_s)
-        if link.reads == reads:
+        await trio.sleep_until(quiet_since_s + time_s)
+        quiet_since_s = link.heard_s
+        if trio.current_time() < quiet_since_s + time_s:
+            continue
+        if link.wire.streams:
             await _ping(link, keepalive)
-        heard_s = trio.current_time()
+            quiet_since_s = link.heard_s
+        else:
+            quiet_since_s = trio.current_time()
 
 
 async def _ping(link: Link, keepalive: Keepalive) -> None:
@@ -108,16 +123,13 @@ async def look_after(link: ServerLink, keepalive: Keepalive) -> None:
 
     One task for all of it: a server has as many of these as clients.
     """
-    now_s = heard_s = trio.current_time()
+    now_s = trio.current_time()
     too_old_s = now_s + keepalive.max_age_s * uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
     while now_s < too_old_s and now_s < link.idle_since_s + keepalive.max_idle_s:
-        reads = link.reads
         # While there are calls the client is not idle: that may begin as soon as we sleep.
         idle_s = now_s if link.idle_since_s == math.inf else link.idle_since_s
-        await trio.sleep_until(min(heard_s + keepalive.time_s, too_old_s, idle_s + keepalive.max_idle_s))
-        if link.reads == reads and trio.current_time() >= heard_s + keepalive.time_s:
+        await trio.sleep_until(min(link.heard_s + keepalive.time_s, too_old_s, idle_s + keepalive.max_idle_s))
+        if trio.current_time() >= link.heard_s + keepalive.time_s:
             await _ping(link, keepalive)
         now_s = trio.current_time()
-        if link.reads != reads:
-            heard_s = now_s
     await link.retire("max_age" if now_s >= too_old_s else "max_idle", keepalive.max_age_grace_s)

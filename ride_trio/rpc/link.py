@@ -61,6 +61,7 @@ class Link(ABC):
         self.dirty = False
         self.over = False
         self.reads = 0
+        self.heard_s = trio.current_time()  # when something was read last
         self.nursery: trio.Nursery | None = None
         self.stalls = stalls
         self._bytes_in = bytes_in
@@ -239,6 +240,7 @@ class Link(ABC):
         while data := await (self._read_watched() if wire.unsettled else transport.read()):
             self._bytes_in.n += len(data)
             self.reads += 1
+            self.heard_s = trio.current_time()
             wire.feed(data)
             if patience.strained:
                 patience.refill(trio.current_time())

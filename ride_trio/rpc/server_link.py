@@ -13,7 +13,7 @@ import trio
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.call import Call
-from ride_trio.rpc.keepalive import Keepalive, PingStrikes, look_after
+from ride_trio.rpc.keepalive import TOO_MANY_PINGS, Keepalive, PingStrikes, look_after
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.method import Method
 from ride_trio.rpc.transport import LINGER_S, Transport
@@ -129,8 +129,7 @@ class ServerLink(Link):
                     call.on_closed()
             case PingReceived():
                 if self._strikes.one_too_many(trio.current_time(), self.outbound.said):
-                    # The words are gRPC's: its clients ping more rarely when they hear them.
-                    self.wire.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings"))
+                    self.wire.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS.decode()))
             case PingAcknowledged(payload) if payload == _LAST_CALL:
                 self._pong.set()
             case ConnectionEnded(fault):

@@ -146,6 +146,8 @@ class Subchannel:
         try:
             await link.wait_unusable()
         finally:
+            if link.too_many_pings and self._keepalive is not None:
+                self._keepalive = self._keepalive.half_as_often()
             self._look_at_link()
             if link.goaway and not link.wire.streams:
                 link.leave()

@@ -4,14 +4,14 @@ import math
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
-from ride_trio.rpc import Keepalive
+from ride_trio.rpc import Channel, Keepalive
 from ride_trio.wire import ErrorCode
-from ride_trio.wire.events import GoAwayReceived, StreamReset
+from ride_trio.wire.events import GoAwayReceived, PingReceived, StreamReset
 from ride_trio.wire.frames import HEADERS, PREFACE, frame, ping_frame
 from tests.rpc.echo import connect, echo_server, open_call
-from tests.rpc.peers import RawClient
+from tests.rpc.peers import RawClient, RawServer
 
 
 async def test_a_quiet_client_that_answers_is_kept(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -22,21 +22,39 @@ async def test_a_quiet_client_that_answers_is_kept(nursery: trio.Nursery, autoju
         assert server.statistics().calls == 1
 
 
+async def test_a_ping_goes_out_after_so_much_quiet(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Counted from the last that was read, also if that answered a ping."""
+    client = await RawClient(nursery, echo_server(keepalive=Keepalive(time_s=30, timeout_s=10))).shake_hands()
+    await trio.sleep(7)
+    client.open("hangs")
+    await client.send()
+    began, pings = trio.current_time(), []
+    while len(pings) < 3:
+        await client.read()
+        if any(isinstance(event, PingReceived) for event in client.events):
+            client.events.clear()
+            pings.append(trio.current_time() - began)
+            await trio.sleep(1)
+            await client.send()
+    assert pings == pytest.approx([30, 61, 92])
+
+
 async def test_a_client_that_has_gone_without_a_word_is_given_up(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     server = echo_server(keepalive=Keepalive(time_s=30, timeout_s=10))
     client = await RawClient(nursery, server).shake_hands()
+    await trio.sleep(7)
     client.open("hangs")
     await client.send()
-    await wait_all_tasks_blocked()
     start = trio.current_time()
-    await client.stream.receive_stream.receive_some()  # type: ignore[attr-defined]  # the ping, and no answer
-    assert trio.current_time() - start <= 30
+    while not any(isinstance(event, PingReceived) for event in client.events):
+        await client.read()  # and no answer
+    assert trio.current_time() - start == pytest.approx(30)
     assert server.statistics().calls == 1
     while await client.stream.receive_some():
         pass
-    assert 30 < trio.current_time() - start <= 70
+    assert trio.current_time() - start == pytest.approx(40)
     assert server.statistics().calls == 0
     assert server.metrics.connection_errors("KEEPALIVE_TIMEOUT").n == 1
     assert not any(isinstance(event, StreamReset) for event in client.events)
@@ -139,3 +157,47 @@ async def test_headers_that_are_never_finished_end_the_connection(
     await client.stream.send_all(frame(HEADERS, 0, 1, b"\x83"))
     with trio.fail_after(20):
         assert await ended(client) is ErrorCode.ENHANCE_YOUR_CALM
+
+
+# ---------------------------------------------------------------- a client's
+
+
+class Listening:
+    """A server that notes when its client pings, and answers."""
+
+    def __init__(self, nursery: trio.Nursery, **keepalive: float) -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        self.channel = Channel("memory", 0, stream=ours, keepalive=Keepalive(**keepalive))
+        self.peer = RawServer(theirs)
+        self.pings: list[float] = []
+        nursery.start_soon(self._listen)
+
+    async def _listen(self) -> None:
+        await self.peer.send()
+        while await self.peer.read():
+            await self.peer.send()
+            if any(isinstance(event, PingReceived) for event in self.peer.events):
+                self.pings.append(trio.current_time())
+            self.peer.events.clear()
+
+
+async def test_a_client_pings_while_it_has_calls(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Servers send away who pings without."""
+    listening = Listening(nursery, time_s=30)
+    async with listening.channel as channel:
+        await trio.sleep(1_000)
+        assert listening.pings == []
+        async with open_call(channel):
+            began = trio.current_time()
+            await trio.sleep(95)
+        await trio.sleep(1_000)
+    assert [ping - began for ping in listening.pings] == pytest.approx([20, 50, 80])  # it looks every 30 s
+
+
+async def test_a_client_does_not_ping_more_often_than_servers_bear(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    listening = Listening(nursery, time_s=1)
+    async with listening.channel as channel, open_call(channel):
+        await trio.sleep(50)
+    assert len(listening.pings) == 3

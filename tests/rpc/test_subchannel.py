@@ -8,9 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from ride_trio.rpc import Backoff, Connectivity, Limits
+from ride_trio.rpc import Backoff, Connectivity, Keepalive, Limits
+from ride_trio.rpc.keepalive import TOO_MANY_PINGS
 from ride_trio.rpc.subchannel import Subchannel
 from ride_trio.rpc.transport import StreamTransport, Transport
+from ride_trio.wire import ErrorCode
+from ride_trio.wire.events import PingReceived
+from ride_trio.wire.frames import goaway_frame
+from ride_trio.wire.headers import RequestHead
 from tests.rpc.peers import RawServer
 
 EXACT = Backoff(jitter=0)
@@ -34,14 +39,28 @@ class Place:
         return StreamTransport(ours, "memory")
 
 
-def begin(nursery: trio.Nursery, place: Place, *, eager: bool = False, on_change: Callable[[], None]) -> Subchannel:
+class Caller:
+    """The owner of a stream, as far as it matters here."""
+
+    def on_lost(self, reason: str) -> None:
+        self.reason = reason
+
+
+def begin(
+    nursery: trio.Nursery,
+    place: Place,
+    *,
+    eager: bool = False,
+    keepalive: Keepalive | None = None,
+    on_change: Callable[[], None] = lambda: None,
+) -> Subchannel:
     subchannel = Subchannel(
         "test",
         place.connect,
         eager=eager,
         nursery=nursery,
         limits=Limits(),
-        keepalive=None,
+        keepalive=keepalive,
         backoff=EXACT,
         on_change=on_change,
     )
@@ -58,7 +77,7 @@ async def test_nothing_happens_before_it_is_wanted(
     nursery: trio.Nursery, place: Place, autojump_clock: MockClock
 ) -> None:
     place.there = True
-    subchannel = begin(nursery, place, on_change=lambda: None)
+    subchannel = begin(nursery, place)
     await trio.sleep(1_000)
     assert (subchannel.state, place.asked_s) == (Connectivity.IDLE, [])
     subchannel.want()
@@ -70,7 +89,7 @@ async def test_nothing_happens_before_it_is_wanted(
 async def test_pauses_grow_and_begin_anew_after_a_success(
     nursery: trio.Nursery, place: Place, autojump_clock: MockClock
 ) -> None:
-    subchannel = begin(nursery, place, eager=True, on_change=lambda: None)
+    subchannel = begin(nursery, place, eager=True)
     began = trio.current_time()
     await trio.sleep(7)
     assert [at - began for at in place.asked_s] == pytest.approx([0, 1, 2.6, 5.16])
@@ -119,6 +138,21 @@ async def test_a_lost_connection_is_not_made_again_unless_it_is_wanted(
         Connectivity.CONNECTING,
         Connectivity.READY,
     ]
+
+
+async def test_who_has_pinged_too_often_pings_half_as_often(
+    nursery: trio.Nursery, place: Place, autojump_clock: MockClock
+) -> None:
+    place.there = True
+    subchannel = begin(nursery, place, eager=True, keepalive=Keepalive(time_s=30))
+    for time_s in (30, 60, 120):
+        await trio.sleep(5)
+        assert subchannel.link is not None
+        subchannel.link.client.open(RequestHead("/test.Echo/hangs")).owner = Caller()
+        began, server = trio.current_time(), place.servers[-1]
+        await server.until_event(PingReceived)
+        assert trio.current_time() - began == pytest.approx(time_s)
+        await server.send(goaway_frame(1, ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS))
 
 
 def test_pauses_are_jittered_and_bounded() -> None:
