@@ -132,7 +132,7 @@ class Call(MessageStream[In, Out]):
 
     @property
     def message_accept_encoding(self) -> list[str]:
-        return self.head.accept_encoding.split(",")
+        return [name.strip() for name in self.head.accept_encoding.split(",")]
 
     @property
     def service_name(self) -> str:
@@ -165,8 +165,7 @@ class Call(MessageStream[In, Out]):
     def compression(self, encoding: str) -> None:
         if self._headers_sent or encoding not in ENCODINGS:
             raise LocalError(f"compression {encoding!r}: one of {', '.join(ENCODINGS)}, before anything is sent")
-        accepted = {name.strip() for name in self.message_accept_encoding}
-        self._compression = encoding if encoding in accepted else "identity"
+        self._compression = encoding if encoding in self.message_accept_encoding else "identity"
         self._compresses = self._compression != "identity"
 
     async def start(self, metadata: MetadataLike = ()) -> None:
@@ -227,7 +226,8 @@ class Call(MessageStream[In, Out]):
             self._server_link.call_ended(self)
 
     def _outcome(self, raised: Exception | None) -> Status:
-        if self._error is None and not self.scope.cancelled_caught:
+        # Not `cancelled_caught`: a handler that swallows its cancellation is late all the same.
+        if self._error is None and not self.scope.cancel_called:
             return OK if raised is None else self._status_for(raised)
         if raised is not None and status_of(raised) is None:
             self._log_failure(raised)

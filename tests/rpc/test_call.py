@@ -126,6 +126,12 @@ async def test_a_call_has_what_purerpc_calls_request_received(desk: Desk) -> Non
         assert repr(call) == "<Call /test.Echo/Bidi from memory, stream 1>"
 
 
+async def test_accepted_encodings_are_names(desk: Desk) -> None:
+    await desk.client()
+    desk.call.head.accept_encoding = "identity, deflate , gzip"  # as gRPC's C core writes them
+    assert desk.call.message_accept_encoding == ["identity", "deflate", "gzip"]
+
+
 async def test_without_grpc_timeout_there_is_no_deadline(desk: Desk) -> None:
     await desk.client()
     assert (desk.call.timeout, desk.call.deadline) == (None, float("inf"))

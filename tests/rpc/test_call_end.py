@@ -26,6 +26,7 @@ from tests.rpc.echo import (
     server_of,
     service_of,
     status_of,
+    value,
 )
 from tests.rpc.peers import RawClient
 
@@ -81,6 +82,30 @@ async def test_the_deadline_cancels_the_handler(nursery: trio.Nursery, autojump_
     assert ended == ("DEADLINE_EXCEEDED", "the deadline has passed")
     assert cancelled_at == [pytest.approx(start + 2.5)]
     assert server.metrics.handled("bidi_stream", NAME, "Bidi", "DEADLINE_EXCEEDED").n == 1
+
+
+async def test_a_handler_that_does_not_mind_its_deadline_has_missed_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Whether it swallows the cancellation, shields itself from it, or has been raised out of it."""
+
+    async def handler(call: Any) -> None:
+        how = (await call.receive()).value
+        with trio.CancelScope(shield=how == b"shields itself"):
+            try:
+                await trio.sleep(3)
+            except trio.Cancelled:
+                if how == b"raises":
+                    raise purerpc.NotFoundError("too late") from None
+        await call.send(KB)
+
+    server = bidi(handler)
+    client = await RawClient(nursery, server).shake_hands()
+    for how in (b"swallows", b"shields itself", b"raises"):
+        stream = client.open("Bidi", value(how).SerializeToString(), timeout_s=1)
+        status = await client.status(stream)
+        assert (status.code, status.message) == (4, "the deadline has passed")
+    assert server.metrics.handled("bidi_stream", NAME, "Bidi", "DEADLINE_EXCEEDED").n == 3
 
 
 async def test_a_deadline_that_passes_while_the_client_does_not_read(
