@@ -11,14 +11,16 @@ from ride_trio.wire.hpack_static import Field
 
 Fields = Sequence[Field]
 
-# RFC 9113, section 8.2.2. te may say "trailers" and nothing else.
-_CONNECTION_SPECIFIC: Final = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te")
+# RFC 9113, section 8.2.2: the connection-specific ones; te, which may only say this; and Host.
+_TE: Final = (b"te", b"trailers")
+_LOOKED_AT: Final = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"host")
 )
-_LOOKED_AT: Final = _CONNECTION_SPECIFIC | {b"host"}
 # RFC 9113, section 8.2.1: no upper case, no control, no space, no non-ASCII, no colon past the first.
 _BAD_NAME_BYTES: Final = bytes(b for b in range(256) if b <= 0x20 or 0x41 <= b <= 0x5A or b >= 0x7F or b == 0x3A)
 _BAD_VALUE_BYTES: Final = b"\x00\r\n"
+# A method, a scheme, an authority, a path or a status has no space inside, either.
+_BAD_PSEUDO_BYTES: Final = b"\x00\r\n\t "
 # More than any stream could carry.
 _CONTENT_LENGTH_DIGITS: Final = 18
 
@@ -36,18 +38,20 @@ def check_fields(stream_id: int, fields: Fields, allowed_pseudo: frozenset[bytes
     pseudo: dict[bytes, bytes] = {}
     regular = False
     for name, value, _ in fields:
-        if value.translate(None, _BAD_VALUE_BYTES) != value or value != value.strip(b" \t"):
-            raise malformed(stream_id, f"value of field {name!r}")
         if name[:1] == b":":
             if regular or name not in allowed_pseudo or name in pseudo:
                 raise malformed(stream_id, f"pseudo-header field {name!r} is unknown, doubled or late")
+            if value.translate(None, _BAD_PSEUDO_BYTES) != value:
+                raise malformed(stream_id, f"value of field {name!r}")
             pseudo[name] = value
             continue
         regular = True
         if not name or name.translate(None, _BAD_NAME_BYTES) != name:
             raise malformed(stream_id, f"field name {name!r}")
-        if name in _LOOKED_AT:
+        if name in _LOOKED_AT and (name, value) != _TE:
             _look_at(stream_id, name, value, pseudo)
+        if value.translate(None, _BAD_VALUE_BYTES) != value or value != value.strip(b" \t"):
+            raise malformed(stream_id, f"value of field {name!r}")
     return pseudo
 
 
@@ -55,7 +59,7 @@ def _look_at(stream_id: int, name: bytes, value: bytes, pseudo: dict[bytes, byte
     if name == b"host":
         if pseudo.setdefault(b":authority", value).lower() != value.lower():
             raise malformed(stream_id, "host and :authority differ")
-    elif name != b"te" or value != b"trailers":
+    else:
         raise malformed(stream_id, f"connection-specific field {name!r}")
 
 

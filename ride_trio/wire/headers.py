@@ -32,7 +32,6 @@ from ride_trio.wire.metadata import (
 from ride_trio.wire.stream import ENCODINGS
 
 _REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
-_REQUIRED_PSEUDO: Final = (b":method", b":scheme", b":path")
 _RESPONSE_PSEUDO: Final = frozenset((b":status",))
 # Headers that gRPC itself reads; everything else is metadata.
 _NOT_METADATA: Final = frozenset((b"te", b"content-type", b"user-agent", b"content-length", b"host"))
@@ -143,7 +142,7 @@ def parse_request(stream_id: int, fields: Fields) -> RequestHead:
     pseudo = check_fields(stream_id, fields, _REQUEST_PSEUDO)
     if pseudo.get(b":method") == b"CONNECT":
         raise _connect(stream_id, pseudo)
-    if any(not pseudo.get(name) for name in _REQUIRED_PSEUDO):
+    if not (pseudo.get(b":method") and pseudo.get(b":scheme") and pseudo.get(b":path")):
         raise malformed(stream_id, "a request needs :method, :scheme and :path")
     if b"@" in pseudo.get(b":authority", b""):
         raise malformed(stream_id, ":authority names a user")
