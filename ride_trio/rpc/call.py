@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 # What a client is told when a handler raises something that is not a status: nothing of its text.
 HANDLER_FAILED: Final = Status(StatusCode.UNKNOWN, "the handler failed; the server's log says why")
+SWALLOWED: Final = Status(StatusCode.INTERNAL, "an interceptor let no response and no error through")
 CANCELLED: Final = Status(StatusCode.CANCELLED, "the call was cancelled")
 _SINGLE_REQUEST: Final = (Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM)
 _SINGLE_RESPONSE: Final = (Cardinality.UNARY_UNARY, Cardinality.STREAM_UNARY)
@@ -228,7 +229,9 @@ class Call(MessageStream[In, Out]):
     def _outcome(self, raised: Exception | None) -> Status:
         # Not `cancelled_caught`: a handler that swallows its cancellation is late all the same.
         if self._error is None and not self.scope.cancel_called:
-            return OK if raised is None else self._status_for(raised)
+            if raised is not None:
+                return self._status_for(raised)
+            return OK if self._started or self._method.cardinality not in _SINGLE_RESPONSE else SWALLOWED
         if raised is not None and status_of(raised) is None:
             self._log_failure(raised)
         return self._status_when_cancelled() if self._error is None else self._status_for(self._error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import purerpc
 import pytest
 import trio
 
+from ride_trio.rpc.call import HANDLER_FAILED
 from tests.rpc.echo import ask, connect, echo_server, open_call, status_of, value
 
 
@@ -51,6 +53,29 @@ async def test_what_the_handler_raises_passes_through(nursery: trio.Nursery) -> 
         code, _ = await status_of(channel, "fails", b"x")
     assert code == "UNKNOWN"
     assert seen == [ValueError]
+
+
+async def test_a_single_response_that_an_interceptor_has_swallowed_is_no_success(nursery: trio.Nursery) -> None:
+    async def kind(call: Any, proceed: Any) -> None:
+        with suppress(ValueError):
+            await proceed()
+
+    async with connect(nursery, echo_server(interceptors=[kind])) as channel:
+        code, message = await status_of(channel, "fails", b"x")
+        assert (code, "an interceptor" in message) == ("INTERNAL", True)
+        assert (await status_of(channel, "unary", b"x"))[0] == "OK"
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_an_interceptor_that_fails_costs_its_call(nursery: trio.Nursery, before: bool) -> None:
+    async def broken(call: Any, proceed: Any) -> None:
+        if not before:
+            await proceed()
+        raise ValueError("a secret")
+
+    async with connect(nursery, echo_server(interceptors=[broken])) as channel:
+        for method in ("unary", "echo", "split"):
+            assert await status_of(channel, method, b"x") == ("UNKNOWN", HANDLER_FAILED.status_message)
 
 
 async def test_an_interceptor_that_does_nothing_is_named(nursery: trio.Nursery) -> None:
