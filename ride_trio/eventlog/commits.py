@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 # A commit of this size is worth a write of its own while an earlier one is being synced.
 LARGE_BYTES: Final = 1_048_576
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Part = tuple[Segment, int, list[Batch]]  # a file, where in it, and what
 
 
 class Level(IntEnum):
@@ -60,10 +62,11 @@ class Commit:
         hurried: Somebody waits for `WRITTEN`.
         began_at: trio's clock, s, when its first record came.
         listeners: Called at each change of `level`.
-        parts: What goes into which file, from where on.
+        rolls: Topics that begin a segment with it: those that were asked to, then those whose segment got too large.
+        parts: What goes into which file, from where on; nothing, when a segment only begins.
     """
 
-    __slots__ = ("_lot", "batches", "began_at", "error", "hurried", "level", "listeners", "parts", "size")
+    __slots__ = ("_lot", "batches", "began_at", "error", "hurried", "level", "listeners", "parts", "rolls", "size")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -73,7 +76,8 @@ class Commit:
         self.hurried = False
         self.began_at = 0.0
         self.listeners: list[Callable[[], None]] = []
-        self.parts: list[tuple[Segment, int, list[Batch]]] = []
+        self.rolls: dict[Topic, None] = {}
+        self.parts: list[Part] = []
         self._lot: trio.lowlevel.ParkingLot | None = None
 
     def __repr__(self) -> str:
@@ -107,6 +111,9 @@ class Writer(Protocol):
     def submit(self, commit: Commit) -> None:
         """Write, call `Commits.on_written`, sync, call `on_synced`; or call `on_failed`. On the trio thread, later."""
 
+    def forget(self, folder: Path) -> None:
+        """Keep no file of a folder open: it was deleted, and what is open takes its room on the disk."""
+
 
 class Commits:
     """The trio thread's side; one a log.
@@ -117,6 +124,7 @@ class Commits:
         bound_bytes: Of what is gathered and in flight; past it, `is_full`.
         failed: Why nothing more is accepted.
         stopped: The log is being closed.
+        on_rolled: Called with a topic that has begun a new segment, when the ones before are on disk.
         writer: Set once, before the first record.
     """
 
@@ -130,6 +138,7 @@ class Commits:
         self.bound_bytes = bound_bytes
         self.failed: LogFailedError | None = None
         self.stopped = False
+        self.on_rolled: Callable[[Topic], None] = lambda topic: None
         self._cache = cache
         self._metrics = metrics
         self._segment_bytes = segment_bytes
@@ -196,6 +205,17 @@ class Commits:
             return None
         return self.gathering if self.gathering.batches else self.in_flight[-1]
 
+    def roll(self, topic: Topic) -> Commit:
+        """Begin a new segment of a topic, with the next commit.
+
+        Raises:
+            LogError: As `check`.
+        """
+        self.check()
+        self.gathering.rolls[topic] = None
+        self._due.set()
+        return self.gathering
+
     # ------------------------------------------------------------------ handing over
 
     async def run(self) -> None:
@@ -207,7 +227,7 @@ class Commits:
 
     def hand_over_if_due(self) -> None:
         commit = self.gathering
-        if not commit.batches or self._writing is not None or self.failed is not None:
+        if not (commit.batches or commit.rolls) or self._writing is not None or self.failed is not None:
             return
         if self.in_flight and not commit.hurried and commit.size < LARGE_BYTES:
             return
@@ -222,7 +242,7 @@ class Commits:
 
     def _place(self, commit: Commit) -> None:
         """Give each batch its place in its topic's newest segment."""
-        topics: dict[Topic, list[Batch]] = {}
+        topics: dict[Topic, list[Batch]] = {topic: [] for topic in commit.rolls}
         for batch in commit.batches:
             topics.setdefault(batch.partition.topic, []).append(batch)
         for topic, batches in topics.items():
@@ -231,18 +251,27 @@ class Commits:
 
     def _place_in(self, topic: Topic, batches: list[Batch], commit: Commit) -> None:
         bound = topic.segment_bytes(self._segment_bytes)
-        segment = topic.active
-        part: tuple[Segment, int, list[Batch]] | None = None
+        part: Part | None = None
+        if topic in commit.rolls and topic.active.has_batches:
+            part = self._begin_segment(topic, batches, commit)
         for number, batch in enumerate(batches):
             size = HEADER_BYTES + batch.size
-            if segment.size + size > bound and segment.has_batches:
-                segment, part = topic.roll(self._now_ms(), batches[number:]), None
-            if part is None:
-                part = (segment, segment.size, [])
+            if topic.active.has_batches and topic.active.size + size > bound:
+                part = self._begin_segment(topic, batches[number:], commit)
+            elif part is None:
+                part = (topic.active, topic.active.size, [])
                 commit.parts.append(part)
+            segment, _, placed = part
             batch.segment, batch.position = segment, segment.size
-            part[2].append(batch)
+            placed.append(batch)
             segment.size += size
+
+    def _begin_segment(self, topic: Topic, rest: list[Batch], commit: Commit) -> Part:
+        segment = topic.roll(self._now_ms(), rest)
+        part: Part = (segment, segment.size, [])
+        commit.parts.append(part)
+        commit.rolls[topic] = None
+        return part
 
     # ------------------------------------------------------------------ called back
 
@@ -252,10 +281,9 @@ class Commits:
         self._writing = None
         for batch in commit.batches:
             batch.partition.written_offset = batch.end_offset
-        for segment, _, batches in commit.parts:
-            last = batches[-1]
+        for segment, position, batches in commit.parts:
             segment.exists = True
-            segment.written = last.position + HEADER_BYTES + len(last.payload)
+            segment.written = _end_of(position, batches)
         commit.reach(Level.WRITTEN)
         self._due.set()
 
@@ -268,13 +296,15 @@ class Commits:
             self._in_flight_bytes -= commit.size
             self._show(commit)
             commit.reach(Level.SYNCED)
+            for topic in commit.rolls:
+                self.on_rolled(topic)
         self._due.set()
         self._tell_room()
 
     def _show(self, commit: Commit) -> None:
         """Let consumers see what is on disk now."""
         moved: dict[Partition, None] = {}
-        for segment, _, batches in commit.parts:
+        for segment, position, batches in commit.parts:
             for batch in batches:
                 partition, payload = batch.partition, batch.payload
                 segment.add(partition.number, batch.base_offset, batch.position, len(payload), batch.max_timestamp)
@@ -283,9 +313,10 @@ class Commits:
                 partition.topic.produced.n += batch.count
                 partition.topic.produced_bytes.n += len(payload)
                 moved[partition] = None
-            segment.synced = batches[-1].position + HEADER_BYTES + len(batches[-1].payload)
-        self._metrics.commit_bytes.observe(commit.size)
-        self._metrics.commit_time.observe(self._now() - commit.began_at)
+            segment.synced = _end_of(position, batches)
+        if commit.batches:
+            self._metrics.commit_bytes.observe(commit.size)
+            self._metrics.commit_time.observe(self._now() - commit.began_at)
         for partition in moved:
             for tell in partition.watchers:
                 tell()
@@ -312,7 +343,7 @@ class Commits:
         self._in_flight_bytes -= sum(c.size for c in failed[:-1])
         self.gathering = Commit()
         self._writing = None
-        for topic in {batch.partition.topic: None for c in failed for batch in c.batches}:
+        for topic in {topic: None for c in failed for topic in (*c.rolls, *(b.partition.topic for b in c.batches))}:
             topic.undo()
         for each in failed:
             each.reach(Level.FAILED, failure)
@@ -341,3 +372,8 @@ class Commits:
                 await last.wait(Level.SYNCED)
             except LogError:
                 continue
+
+
+def _end_of(position: int, batches: list[Batch]) -> int:
+    """Where a part ends that begins at a position."""
+    return batches[-1].position + HEADER_BYTES + len(batches[-1].payload) if batches else position

@@ -269,6 +269,7 @@ class EventLog:
                 tell()
         with trio.CancelScope(shield=True):
             await self.commits.passed()
+            self.commits.writer.forget(topic.folder)
             await self._run_sync(partial(shutil.rmtree, topic.folder, ignore_errors=True))
 
     # ------------------------------------------------------------------ reading

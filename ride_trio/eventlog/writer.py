@@ -11,6 +11,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final
@@ -20,7 +21,7 @@ import trio
 from ride_trio.eventlog.batches import BatchHeader, pack
 from ride_trio.eventlog.commits import Commit, Commits
 from ride_trio.eventlog.partition import Batch
-from ride_trio.eventlog.segments import Segment
+from ride_trio.eventlog.segments import Segment, file_name
 from ride_trio.metrics import LogMetrics
 
 MAX_OPEN_FILES: Final = 128
@@ -41,10 +42,13 @@ class Handle:
 
 
 class Files:
-    """Writes commits to segment files. For one thread."""
+    """Writes commits to segment files. For one thread.
+
+    Of a topic's files only the newest is open: the others may be deleted, and would keep their room on the disk.
+    """
 
     def __init__(self) -> None:
-        self._open: OrderedDict[Segment, Handle] = OrderedDict()
+        self._open: OrderedDict[Path, tuple[Segment, Handle]] = OrderedDict()  # by folder
 
     def write(self, commit: Commit) -> list[Handle]:
         """Append a commit's batches to their files.
@@ -68,20 +72,26 @@ class Files:
         return [handle for _, handle, _ in begun]
 
     def _handle(self, segment: Segment) -> Handle:
-        handle = self._open.get(segment)
-        if handle is None:
-            handle = self._open[segment] = Handle(_open_segment(segment))
+        folder = segment.path.parent
+        known, handle = self._open.get(folder, (None, None))
+        if known is not segment or handle is None:
+            handle = Handle(_open_segment(segment))
+            self._open[folder] = segment, handle
             if len(self._open) > MAX_OPEN_FILES:
                 self._open.popitem(last=False)
-        self._open.move_to_end(segment)
+        self._open.move_to_end(folder)
         return handle
 
     def _take_back(self, segment: Segment, handle: Handle, position: int) -> None:
         if segment.exists:
             os.ftruncate(handle.fd, position)
         else:
-            del self._open[segment]
+            self.forget(segment.path.parent)
             segment.path.unlink(missing_ok=True)
+
+    def forget(self, folder: Path) -> None:
+        """Close what is open of a folder."""
+        self._open.pop(folder, None)
 
     def close(self) -> None:
         self._open.clear()
@@ -102,6 +112,7 @@ def make_segment(segment: Segment) -> None:
 
 
 def _create(segment: Segment) -> int:
+    _sync_before(segment)
     fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         _write_at(fd, [segment.head.pack()], 0)
@@ -112,6 +123,18 @@ def _create(segment: Segment) -> int:
         segment.path.unlink(missing_ok=True)
         raise
     return fd
+
+
+def _sync_before(segment: Segment) -> None:
+    """A head says where the file before it ends. So that has to be on disk first, or a power cut would make a hole."""
+    try:
+        fd = os.open(segment.path.with_name(file_name(segment.number - 1)), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # the topic's first
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_folder(path: os.PathLike[str]) -> None:
@@ -181,12 +204,15 @@ class ThreadedWriter:
         self._commits = commits
         self._metrics = metrics
         self._files = Files()
-        self._to_write: SimpleQueue[Commit | None] = SimpleQueue()
+        self._to_write: SimpleQueue[Commit | Path | None] = SimpleQueue()
         self._to_sync: SimpleQueue[tuple[Commit, list[Handle]] | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
 
     def submit(self, commit: Commit) -> None:
         self._to_write.put(commit)
+
+    def forget(self, folder: Path) -> None:
+        self._to_write.put(folder)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the threads until cancelled; what was submitted is finished first."""
@@ -205,6 +231,9 @@ class ThreadedWriter:
 
     def _write_loop(self) -> None:
         while (commit := self._to_write.get()) is not None:
+            if isinstance(commit, Path):
+                self._files.forget(commit)
+                continue
             began = perf_counter()
             try:
                 handles = self._files.write(commit)
