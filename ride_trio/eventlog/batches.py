@@ -5,11 +5,11 @@
          4     4  size             of the payload, bytes
          8     2  magic            "Rt"
         10     1  version          1
-        11     1  flags            1: sparse, the payload begins with `count` distances from `base_offset` (uint32)
+        11     1  flags            1: sparse, see below
         12     4  partition
         16     4  count            of entries
-        20     8  base_offset      of the first entry
-        28     4  span             last offset minus base_offset
+        20     8  base_offset      the first offset that it covers
+        28     4  span             the last one minus base_offset
         32     8  max_timestamp    Unix ms
         40     8  producer_id      0: none
         48     4  producer_epoch
@@ -17,8 +17,11 @@
         60     8  synced           of this file, bytes that were known to be on disk when the batch was written
         68        payload          `count` entries (see `entries`)
 
-One record "hi" of partition 3 at offset 7 is 68 bytes of header and the entry 22 0f | 12 02 68 69 | 20 .. | 28 07 | 30 03
-(value, timestamp of seven bytes, offset, partition).
+One record "hi" of partition 3 at offset 7 is 68 bytes of header and the entry
+22 0f | 12 02 68 69 | 20 .. | 28 07 | 30 03 (value, timestamp of seven bytes, offset, partition).
+
+A sparse batch is what compaction leaves of others: it covers all of their offsets and has entries for some, or none.
+Its payload begins with the `count` entries' distances from `base_offset`, 4 bytes each.
 
 `synced` tells a torn write from damage. Whatever lies before the highest such mark of a file was acknowledged as
 durable; if that can't be read, the disk has lost it. What lies behind it, at the end of the last file, may be half
@@ -28,6 +31,8 @@ written, and nobody was promised it.
 from __future__ import annotations
 
 import struct
+from array import array
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
@@ -40,7 +45,8 @@ VERSION: Final = 1
 SPARSE: Final = 1
 # A batch is read, checked and cached whole, so it is kept small beside the larger of them: a record of 10 MiB.
 MAX_BATCH_BYTES: Final = 262_144
-DELTA_BYTES: Final = 4
+DISTANCE_BYTES: Final = 4
+MAX_SPAN: Final = 2**32 - 1  # its field's four bytes
 
 
 class BatchHeader(NamedTuple):
@@ -69,7 +75,7 @@ class BatchHeader(NamedTuple):
     @property
     def entries_at(self) -> int:
         """Where in the payload the entries begin."""
-        return self.count * DELTA_BYTES if self.flags & SPARSE else 0
+        return self.count * DISTANCE_BYTES if self.flags & SPARSE else 0
 
 
 def pack(header: BatchHeader, payload: bytes) -> bytes:
@@ -84,9 +90,17 @@ def unpack(data: bytes, position: int = 0) -> BatchHeader | None:
     if len(data) - position < HEADER_BYTES:
         return None
     header = BatchHeader._make(HEADER.unpack_from(data, position))
-    if header.magic != MAGIC or header.version != VERSION or not header.count:
+    if header.magic != MAGIC or header.version != VERSION:
         return None
-    return header
+    return header if header.count or header.flags & SPARSE else None
+
+
+def offsets(header: BatchHeader, payload: bytes) -> Sequence[int]:
+    """The offset of each entry."""
+    if not header.flags & SPARSE:
+        return range(header.base_offset, header.base_offset + header.count)
+    distances: array[int] = array("I", payload[: header.entries_at])
+    return array("q", [header.base_offset + distance for distance in distances])
 
 
 def is_whole(header: BatchHeader, raw_header: bytes, payload: bytes) -> bool:

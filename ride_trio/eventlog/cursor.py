@@ -7,16 +7,15 @@ it in a thread. So whoever keeps up never waits for a file, and a cursor that no
 from __future__ import annotations
 
 import os
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ride_trio.errors import DamagedError, OffsetOutOfRangeError, UnknownTopicError
-from ride_trio.eventlog.batches import DELTA_BYTES, HEADER_BYTES, SPARSE, BatchHeader, is_whole, unpack
+from ride_trio.eventlog.batches import HEADER_BYTES, SPARSE, is_whole, offsets, unpack
 from ride_trio.eventlog.cache import Cache
-from ride_trio.eventlog.entries import fit, skip, split, timestamp_of
+from ride_trio.eventlog.entries import fit, offset_of, skip, split, timestamp_of
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.recovery import load_index
 from ride_trio.eventlog.segments import PartitionIndex, Segment
@@ -50,7 +49,7 @@ class Sparse:
     """A compacted batch: entries with gaps between their offsets."""
 
     entries: bytes
-    offsets: array[int]
+    offsets: Sequence[int]
 
 
 class Cursor:
@@ -223,7 +222,18 @@ class Cursor:
             rows = await self._load_rows(segment)
             await self._load_batches(segment, rows)
         except FileNotFoundError:
-            self.check()  # retention has passed us; or compaction has put another file in its place, and all is well
+            self._check_gone(segment)
+
+    def _check_gone(self, segment: Segment) -> None:
+        """A segment's file is not there. Compaction may have put another in its place: then all is well.
+
+        Raises:
+            DamagedError: It should be there.
+            LogError: As `check`: retention has passed us.
+        """
+        self.check()
+        if self._segment() is segment:
+            raise DamagedError(f"{segment.path} of topic '{self.partition.topic.name}' is missing")
 
     async def _load_rows(self, segment: Segment) -> PartitionIndex:
         reader, number = self._reader, self.partition.number
@@ -282,35 +292,44 @@ def _read_batches(segment: Segment, wanted: list[tuple[int, int]]) -> list[bytes
             header, payload = unpack(data), data[HEADER_BYTES:]
             if header is None or header.size != size or not is_whole(header, data, payload):
                 break
-            found.append(_sparse(header, payload) if header.flags & SPARSE else payload)
+            is_sparse = header.flags & SPARSE
+            found.append(Sparse(payload[header.entries_at :], offsets(header, payload)) if is_sparse else payload)
         return found
     finally:
         os.close(fd)
 
 
-def _sparse(header: BatchHeader, payload: bytes) -> Sparse:
-    deltas: array[int] = array("I", payload[: header.count * DELTA_BYTES])
-    return Sparse(payload[header.entries_at :], array("q", [header.base_offset + delta for delta in deltas]))
-
-
 async def offset_at(reader: Reader, partition: Partition, time_ms: int) -> int:
     """The offset of the first record of a time, Unix ms, or later; the end if there is none."""
-    topic = partition.topic
-    for segment in list(topic.segments):
-        if segment.max_timestamp < time_ms or segment not in topic.segments:
+    cursor = Cursor(reader, partition, partition.begin_offset)
+    while cursor.is_behind:
+        cursor.offset = max(cursor.offset, partition.begin_offset)
+        segment = cursor._segment()
+        end = cursor._end_in(segment)
+        rows = await _rows_since(cursor, segment, time_ms)
+        if rows is None:
             continue
-        cursor = Cursor(reader, partition, max(segment.head.bases[partition.number], partition.begin_offset))
-        rows = await cursor._load_rows(segment)
         row = bisect_left(rows.times, time_ms)
         if row < len(rows):
-            cursor.offset = rows.bases[row]
+            cursor.offset = max(cursor.offset, rows.bases[row])
             return await _first_since(cursor, time_ms)
+        cursor.offset = end
     return partition.end_offset
+
+
+async def _rows_since(cursor: Cursor, segment: Segment, time_ms: int) -> PartitionIndex | None:
+    """A segment's rows, or none if all of it is older; None if its file has gone meanwhile."""
+    if segment.max_timestamp < time_ms:
+        return _NO_ROWS
+    try:
+        return await cursor._load_rows(segment)
+    except FileNotFoundError:
+        cursor._check_gone(segment)
+        return None
 
 
 async def _first_since(cursor: Cursor, time_ms: int) -> int:
     while cursor.is_behind:
-        offset = cursor.offset
         try:
             data = cursor.read(1)
         except NotInMemoryError:
@@ -318,5 +337,5 @@ async def _first_since(cursor: Cursor, time_ms: int) -> int:
             continue
         begin, _ = next(split(data))
         if timestamp_of(data, begin) >= time_ms:
-            return offset
+            return offset_of(data, begin)
     return cursor.offset

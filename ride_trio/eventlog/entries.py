@@ -15,6 +15,7 @@ from typing import Final
 
 TAG: Final = 0x22  # field 4, length-delimited
 _KEY_TAG: Final = 0x0A  # Record.key: field 1, length-delimited
+_VALUE_TAG: Final = 0x12  # Record.value: field 2, length-delimited
 _TIMESTAMP_TAG: Final = 0x20  # Record.timestamp: field 4, varint
 _OFFSET_TAG: Final = 0x28  # Record.offset: field 5, varint
 # Wire types, the lowest three bits of a tag.
@@ -103,6 +104,19 @@ def key_of(data: bytes, position: int) -> bytes:
         if tag == _KEY_TAG:
             return data[start:end]
     return b""
+
+
+def summary(data: bytes, position: int) -> tuple[bytes, bool, int]:
+    """What compaction asks of it: its key, whether it has a value, and its timestamp, Unix ms."""
+    key, has_value, timestamp = b"", False, 0
+    for tag, start, end in _fields(data, position):
+        if tag == _KEY_TAG:
+            key = data[start:end]
+        elif tag == _VALUE_TAG:
+            has_value = end > start
+        elif tag == _TIMESTAMP_TAG:
+            timestamp = read_varint(data, start)[0]
+    return key, has_value, timestamp
 
 
 def timestamp_of(data: bytes, position: int) -> int:

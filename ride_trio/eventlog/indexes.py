@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from threading import get_ident
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
@@ -54,7 +55,7 @@ def write_index(segment: Segment) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole, or as it was. Blocks."""
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(f"{path.name}.{get_ident()}.new")  # two may make the same index anew
     with new.open("wb") as file:
         file.write(data)
         file.flush()

@@ -22,7 +22,7 @@ from ride_trio.eventlog.batches import BatchHeader
 from ride_trio.eventlog.indexes import read_index_head, read_partition_index, write_index
 from ride_trio.eventlog.producers import Producers, unpack_producers
 from ride_trio.eventlog.scan import Found, Gap, read_head, scan
-from ride_trio.eventlog.segments import SUFFIX, Head, PartitionIndex, Segment, new_segment
+from ride_trio.eventlog.segments import INDEX_SUFFIX, Head, Name, PartitionIndex, Segment, new_segment, segment_paths
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ def recover(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recove
 
 def _heads(folder: Path, topic_id: int, partitions: int, notes: list[str]) -> list[tuple[Path, Head]]:
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("*.new"):
+    paths, replaced = segment_paths(folder)
+    for leftover in (*folder.glob("*.new"), *replaced, *lone_indexes(folder, paths)):
         leftover.unlink()
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
     found = []
     for path in paths:
         head = read_head(path)
@@ -70,8 +70,14 @@ def _heads(folder: Path, topic_id: int, partitions: int, notes: list[str]) -> li
         else:
             bases = _bases_from_batches(path, found[-1] if found else None, partitions)
             notes.append(f"{path}: the head is damaged; it is taken to begin where the segment before it ends")
-            found.append((path, Head(topic_id, int(path.stem), 0, bases, b"")))
+            found.append((path, Head(topic_id, Name.of(path).last, 0, bases, b"")))
     return found
+
+
+def lone_indexes(folder: Path, paths: list[Path]) -> list[Path]:
+    """Index files without a segment: left over where one was being removed, or made by compaction."""
+    right = {path.with_suffix(INDEX_SUFFIX) for path in paths}
+    return [path for path in folder.glob(f"*{INDEX_SUFFIX}") if path not in right]
 
 
 def _bases_from_batches(path: Path, before: tuple[Path, Head] | None, partitions: int) -> array[int]:
@@ -198,7 +204,8 @@ class _Rows:
             return  # a number that the topic does not have, or offsets that are there already
         if header.base_offset > self.ends[number]:
             self._hole(number, self.ends[number])
-        self._segment.add(number, header.base_offset, position, header.size, header.max_timestamp)
+        if header.count:
+            self._segment.add(number, header.base_offset, position, header.size, header.max_timestamp)
         self.ends[number] = header.end_offset
         if header.producer_id:
             known = self._producers.setdefault(number, Producers()).of(header.producer_id, header.producer_epoch)

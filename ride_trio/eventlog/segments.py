@@ -17,18 +17,23 @@
 The bases make a file complete by itself: the end of partition p in file n is its base in file n + 1, and its beginning
 in the topic is its base in the oldest file, also when no record of it is left. So retention is unlink, nothing else.
 
+Compaction never changes a file: it puts a new one in the place of one or several neighbours, `<first>-<last>-<n>.log`,
+with the numbers that it has the records of, and n one more than theirs (0: as written). It has the head of the last of
+them, with the bases of the first and no producers. Whatever of the old files is still there beside it is left over.
+
 Why shared files: a commit costs an fdatasync a file, 0.2 to 2 ms, and the records of one commit are spread over all
 partitions. A file a partition would be sixteen syncs where one does it, and 10,000 open files for 10,000 partitions.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
@@ -39,10 +44,50 @@ _OFFSET_BYTES: Final = 8
 # Beyond it a head is none: 10,000 partitions are 80 KB, and a producer some hundred bytes.
 MAX_HEAD_BYTES: Final = 1 << 28
 SUFFIX: Final = ".log"
+INDEX_SUFFIX: Final = ".index"
+_NAME: Final = re.compile(r"([0-9]{20})(?:-([0-9]{20})-([0-9]+))?\.log")
+
+
+class Name(NamedTuple):
+    """What a file's name says: the numbers of the first and the last segment in it, and how often it was compacted."""
+
+    first: int
+    last: int
+    generation: int
+
+    @classmethod
+    def of(cls, path: Path) -> Name:
+        """Raises:
+        ValueError: It is no segment's.
+        """
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise ValueError(f"{path.name} is no segment's name")
+        first, last, generation = match.groups()
+        return cls(int(first), int(last or first), int(generation or 0))
+
+    def __str__(self) -> str:
+        if not self.generation:
+            return file_name(self.first)
+        return f"{self.first:020d}-{self.last:020d}-{self.generation}{SUFFIX}"
 
 
 def file_name(number: int) -> str:
+    """Of a segment as it was written."""
     return f"{number:020d}{SUFFIX}"
+
+
+def segment_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """A topic's segment files, oldest first, and those that are left over: a compacted one has taken their place."""
+    named = [(Name.of(path), path) for path in folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name)]
+    named.sort(key=lambda item: (item[0].first, -item[0].generation))
+    current: list[Path] = []
+    left_over: list[Path] = []
+    last = 0
+    for name, path in named:
+        (current if name.last > last else left_over).append(path)
+        last = max(last, name.last)
+    return current, left_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +192,7 @@ class Segment:
         index: Where batches are, while this is the topic's newest segment, and until its index file is there.
         max_timestamp: The latest of its records, Unix ms; 0 without records.
         exists: The file has been made.
+        damaged: Compaction has found it so, and leaves it alone.
     """
 
     path: Path
@@ -157,6 +203,7 @@ class Segment:
     index: dict[int, PartitionIndex] | None = field(default_factory=dict)
     max_timestamp: int = 0
     exists: bool = False
+    damaged: bool = False
 
     def __repr__(self) -> str:
         return f"<Segment {self.path.parent.name}/{self.path.name}, {self.size} bytes>"
@@ -166,13 +213,17 @@ class Segment:
         return self.head.number
 
     @property
+    def name(self) -> Name:
+        return Name.of(self.path)
+
+    @property
     def has_batches(self) -> bool:
         """Something has been written to it, or is on its way."""
         return self.size > self.head.size
 
     @property
     def index_path(self) -> Path:
-        return self.path.with_suffix(".index")
+        return self.path.with_suffix(INDEX_SUFFIX)
 
     def add(self, partition: int, base: int, position: int, size: int, max_timestamp: int) -> None:
         """A batch of a partition is on disk: it may be found."""
