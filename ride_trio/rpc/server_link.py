@@ -127,7 +127,7 @@ class ServerLink(Link):
                 if call is not None:
                     call.scope.cancel()
                     call.on_closed()
-            case PingReceived():
+            case PingReceived() if self.wire.fault is None:
                 if self._strikes.one_too_many(trio.current_time(), self.outbound.said):
                     self.wire.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS.decode()))
             case PingAcknowledged(payload) if payload == _LAST_CALL:

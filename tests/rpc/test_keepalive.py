@@ -89,6 +89,14 @@ async def _ping_for_ever(client: RawClient, interval_s: float) -> None:
             return
 
 
+async def test_a_flood_of_pings_is_answered_by_one_goaway(nursery: trio.Nursery) -> None:
+    client = await RawClient(nursery, echo_server()).shake_hands()
+    client.wire.outbound.control(ping_frame(bytes(8)) * 30)
+    await client.send()
+    assert await ended(client) is ErrorCode.ENHANCE_YOUR_CALM
+    assert sum(isinstance(event, GoAwayReceived) for event in client.events) == 1
+
+
 async def test_pings_beside_messages_are_no_strikes(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """Clients measure bandwidth with them."""
     client = await RawClient(nursery, echo_server()).shake_hands()
