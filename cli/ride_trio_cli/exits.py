@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 
 import typer
 
-from ride_trio.values import parse_duration
+from ride_trio.values import Address, parse_address, parse_duration
 
 EXIT_FAILED = 1  # it ran, or began to, and something went wrong
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it: 128 + SIGINT
@@ -47,6 +47,26 @@ def _parse_duration_above_0(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise ValueError(text)
     return seconds
+
+
+def read_target(text: str) -> Address:
+    """The server that `--target` names; as `read_option`. Without a host it is localhost, and port 0 is not allowed."""
+    return read_option("--target", text, _parse_target, "HOST:PORT or [IPV6]:PORT, port 1 to 65535")
+
+
+def _parse_target(text: str) -> Address:
+    address = parse_address(text)
+    if not address.port:
+        raise ValueError(text)
+    return Address(address.host or "localhost", address.port)
+
+
+def read_pair(option: str, text: str) -> tuple[str, str]:
+    """The two sides of an option's NAME=VALUE; as `read_option`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        fail_usage(f"{option} {text}: allowed is NAME=VALUE")
+    return name, value
 
 
 def read_option(option: str, text: str, parse: Callable[[str], Value], allowed: str) -> Value:

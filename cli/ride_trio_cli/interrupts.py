@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class EndedAtOnceError(Exception):
-    """There was a second Ctrl-C: the work was cancelled."""
+    """Ctrl-C has cancelled the work."""
 
 
 async def interruptible(work: Callable[[trio.Event], Awaitable[Value]]) -> tuple[Value, bool]:
@@ -35,6 +35,17 @@ async def interruptible(work: Callable[[trio.Event], Awaitable[Value]]) -> tuple
     stop = trio.Event()
     with trio.CancelScope() as scope, _on_sigint(lambda: scope.cancel() if stop.is_set() else stop.set()):
         return await work(stop), stop.is_set()
+    raise EndedAtOnceError
+
+
+async def cancellable(work: Callable[[], Awaitable[Value]]) -> Value:
+    """Run `work()`, which has nothing to say at an early end, in the main thread: the first SIGINT cancels it.
+
+    Raises:
+        EndedAtOnceError: at a SIGINT.
+    """
+    with trio.CancelScope() as scope, _on_sigint(scope.cancel):
+        return await work()
     raise EndedAtOnceError
 
 
