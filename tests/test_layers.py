@@ -70,6 +70,7 @@ ROOMS = {
     "ride_trio_cli": room(
         *BOTTOM,
         "ride_trio",
+        "ride_trio.pb",
         "ride_trio.rpc",
         "ride_trio.app",
         "ride_trio_loadgen",

@@ -1,1 +1,1 @@
-"""The command `ride-trio`: thin commands over `ride_trio.app`, `ride_trio.config` and `ride_trio_loadgen`."""
+"""The command `ride-trio`: thin commands over `ride_trio.app`, `config` and `rpc`, and over `ride_trio_loadgen`."""
