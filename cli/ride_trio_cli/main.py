@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from ride_trio import __version__
-from ride_trio_cli import bench, config, demo, load, serve
+from ride_trio_cli import bench, config, consume, demo, groups, load, produce, serve, topics
 from ride_trio_cli.settings_options import with_settings_options
 
 app = typer.Typer(
     name="ride-trio",
-    help="Live sessions for riders and drivers over gRPC, matched.",
+    help="Live sessions for riders and drivers over gRPC, matched, and a durable log.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback as Python prints it, for logs and issues
@@ -22,6 +22,10 @@ app.command()(with_settings_options(config.config))
 app.command()(with_settings_options(demo.demo, leave_out=demo.OWN_SETTINGS))
 app.add_typer(load.app, name="load")
 app.add_typer(bench.app, name="bench")
+app.add_typer(topics.app, name="topics")
+app.command()(produce.produce)
+app.command()(consume.consume)
+app.add_typer(groups.app, name="groups")
 
 
 def _print_version(wanted: bool) -> None:
@@ -36,4 +40,4 @@ def options(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Live sessions for riders and drivers over gRPC, matched."""
+    """Live sessions for riders and drivers over gRPC, matched, and a durable log."""

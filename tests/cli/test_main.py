@@ -13,7 +13,9 @@ from ride_trio_cli.main import app
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["serve", "config", "demo", "load", "bench"])
+@pytest.mark.parametrize(
+    "command", ["serve", "config", "demo", "load", "bench", "topics", "produce", "consume", "groups"]
+)
 def test_the_help_names_every_command(command: str) -> None:
     shown = runner.invoke(app, ["--help"])
     assert shown.exit_code == 0
