@@ -54,6 +54,7 @@ class Call(MessageStream[In, Out]):
         metadata: The request's metadata, in order; values of `-bin` names are bytes.
         peer: The client's address.
         peer_identity: Who the client's certificate says it is; None without one.
+        undecodable: What the call ends with if a message can't be decoded; a service's contract may say otherwise.
         subject: Who the call has been authenticated as (see `auth`); None if nobody has looked.
         deadline: trio's clock, s; inf without grpc-timeout.
     """
@@ -72,6 +73,7 @@ class Call(MessageStream[In, Out]):
         "scope",
         "subject",
         "trailing_metadata",
+        "undecodable",
     )
 
     def __init__(self, link: ServerLink, stream: Stream, head: RequestHead, method: Method) -> None:
@@ -83,6 +85,7 @@ class Call(MessageStream[In, Out]):
         self.deadline = float("inf") if head.timeout_s is None else trio.current_time() + head.timeout_s
         self.scope = trio.CancelScope(deadline=self.deadline)
         self.trailing_metadata: MetadataLike = ()
+        self.undecodable: type[purerpc.RpcFailedError] = purerpc.InternalError
         self._method = method
         self._around = link.around
         self._server_link = link
@@ -194,6 +197,9 @@ class Call(MessageStream[In, Out]):
     def fail(self, error: Exception) -> None:
         self._error = self._error or error
         self.scope.cancel()
+
+    def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
+        return self.undecodable(super()._undecodable(data).status.status_message)
 
     # ------------------------------------------------------------------ running
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import purerpc
+
 from ride_trio.config import Settings
 from ride_trio.matching import Dispatcher
 from ride_trio.metrics import RideMetrics
@@ -23,6 +25,7 @@ class RideCall(Protocol):
     """
 
     subject: str | None
+    undecodable: type[purerpc.RpcFailedError]
 
     def header(self, name: str, /) -> str | None: ...
     async def start(self) -> None: ...

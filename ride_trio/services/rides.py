@@ -32,6 +32,7 @@ class RideStreamService(RideStreamServiceServicer):
         Raises:
             purerpc.RpcFailedError: the session ended otherwise than by the client's half-close.
         """
+        call.undecodable = purerpc.InvalidArgumentError
         user_id = call.header(USER_ID_METADATA) or call.subject or None
         if user_id is not None and not is_valid_id(user_id):
             raise _status(BadRequestError(f"{USER_ID_METADATA}: {NO_ID}"))

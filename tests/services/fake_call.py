@@ -30,6 +30,7 @@ class FakeCall:
         self.started = False
         self.over = trio.Event()
         self.subject: str | None = None
+        self.undecodable: type[purerpc.RpcFailedError] = purerpc.InternalError
         self._user_id = user_id
         self._inbox: deque[ClientEnvelope | None] = deque()
         self._sink: Sink | None = None
