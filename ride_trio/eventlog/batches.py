@@ -1,24 +1,28 @@
 """Batches: what is appended to a segment file at once for one partition.
 
     offset  size  field            (little-endian)
-         0     4  crc32c           of all that follows, the payload included
-         4     4  size             of the payload, bytes
-         8     2  magic            "Rt"
-        10     1  version          1
-        11     1  flags            1: sparse, see below
-        12     4  partition
-        16     4  count            of entries
-        20     8  base_offset      the first offset that it covers
-        28     4  span             the last one minus base_offset
-        32     8  max_timestamp    Unix ms
-        40     8  producer_id      0: none
-        48     4  producer_epoch
-        52     8  base_sequence    of the first entry; the others follow
-        60     8  synced           of this file, bytes that were known to be on disk when the batch was written
-        68        payload          `count` entries (see `entries`)
+         0     4  header_crc32c    of the header's other fields
+         4     4  crc32c           of the payload
+         8     4  size             of the payload, bytes
+        12     2  magic            "Rt"
+        14     1  version          1
+        15     1  flags            1: sparse, see below
+        16     4  partition
+        20     4  count            of entries
+        24     8  base_offset      the first offset that it covers
+        32     4  span             the last one minus base_offset
+        36     8  max_timestamp    Unix ms
+        44     8  producer_id      0: none
+        52     4  producer_epoch
+        56     8  base_sequence    of the first entry; the others follow
+        64     8  synced           of this file, bytes that were known to be on disk when the batch was written
+        72        payload          `count` entries (see `entries`)
 
-One record "hi" of partition 3 at offset 7 is 68 bytes of header and the entry
+One record "hi" of partition 3 at offset 7 is 72 bytes of header and the entry
 22 0f | 12 02 68 69 | 20 .. | 28 07 | 30 03 (value, timestamp of seven bytes, offset, partition).
+
+The header has a checksum of its own. So a damaged payload still tells which offsets are lost and where the next batch
+begins, and nobody looks for one inside a payload, where a client may have put anything.
 
 A sparse batch is what compaction leaves of others: it covers all of their offsets and has entries for some, or none.
 Its payload begins with the `count` entries' distances from `base_offset`, 4 bytes each.
@@ -37,9 +41,10 @@ from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
-HEADER: Final = struct.Struct("<IIHBBIIqIqqiqQ")
-HEADER_BYTES: Final = HEADER.size
-_CHECKED: Final = 4  # where what the checksum covers begins
+_CRC_BYTES: Final = 4
+_FIELDS: Final = struct.Struct("<IIHBBIIqIqqiqQ")  # all but the header's checksum
+HEADER_BYTES: Final = _CRC_BYTES + _FIELDS.size
+MAGIC_AT: Final = 12
 MAGIC: Final = int.from_bytes(b"Rt", "little")
 VERSION: Final = 1
 SPARSE: Final = 1
@@ -80,16 +85,17 @@ class BatchHeader(NamedTuple):
 
 def pack(header: BatchHeader, payload: bytes) -> bytes:
     """The header as bytes; its `crc`, `size`, `magic` and `version` are filled in."""
-    raw = HEADER.pack(0, len(payload), MAGIC, VERSION, *header[4:])
-    crc = crc32c(payload, crc32c(raw[_CHECKED:]))
-    return crc.to_bytes(_CHECKED, "little") + raw[_CHECKED:]
+    fields = _FIELDS.pack(crc32c(payload), len(payload), MAGIC, VERSION, *header[4:])
+    return crc32c(fields).to_bytes(_CRC_BYTES, "little") + fields
 
 
 def unpack(data: bytes, position: int = 0) -> BatchHeader | None:
-    """The header at a position; None if there is none."""
-    if len(data) - position < HEADER_BYTES:
+    """The header at a position; None if there is none, or a damaged one."""
+    raw = data[position : position + HEADER_BYTES]
+    fields = raw[_CRC_BYTES:]
+    if len(raw) < HEADER_BYTES or crc32c(fields) != int.from_bytes(raw[:_CRC_BYTES], "little"):
         return None
-    header = BatchHeader._make(HEADER.unpack_from(data, position))
+    header = BatchHeader._make(_FIELDS.unpack(fields))
     if header.magic != MAGIC or header.version != VERSION:
         return None
     return header if header.count or header.flags & SPARSE else None
@@ -103,6 +109,6 @@ def offsets(header: BatchHeader, payload: bytes) -> Sequence[int]:
     return array("q", [header.base_offset + distance for distance in distances])
 
 
-def is_whole(header: BatchHeader, raw_header: bytes, payload: bytes) -> bool:
-    """Whether the bytes are those that were written."""
-    return len(payload) == header.size and crc32c(payload, crc32c(raw_header[_CHECKED:HEADER_BYTES])) == header.crc
+def is_whole(header: BatchHeader, payload: bytes) -> bool:
+    """Whether the payload is the one that was written."""
+    return len(payload) == header.size and crc32c(payload) == header.crc

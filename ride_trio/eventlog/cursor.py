@@ -17,7 +17,7 @@ from ride_trio.eventlog.batches import HEADER_BYTES, SPARSE, is_whole, offsets, 
 from ride_trio.eventlog.cache import Cache
 from ride_trio.eventlog.entries import fit, offset_of, skip, split, timestamp_of
 from ride_trio.eventlog.partition import Partition
-from ride_trio.eventlog.recovery import load_index
+from ride_trio.eventlog.reindex import load_index
 from ride_trio.eventlog.segments import PartitionIndex, Segment
 from ride_trio.metrics import Count
 
@@ -290,7 +290,7 @@ def _read_batches(segment: Segment, wanted: list[tuple[int, int]]) -> list[bytes
         for position, size in wanted:
             data = os.pread(fd, HEADER_BYTES + size, position)
             header, payload = unpack(data), data[HEADER_BYTES:]
-            if header is None or header.size != size or not is_whole(header, data, payload):
+            if header is None or header.size != size or not is_whole(header, payload):
                 break
             is_sparse = header.flags & SPARSE
             found.append(Sparse(payload[header.entries_at :], offsets(header, payload)) if is_sparse else payload)

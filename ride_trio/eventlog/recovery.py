@@ -7,24 +7,32 @@ scanned, unless it has an index (it was closed in good order). What a scan canno
   short, which nobody was promised. It is cut off, and kept beside the file as `<name>.cut-<position>`.
 - before that: damage. It stays where it is, offsets behind it stay valid, and a row of size 0 in the index marks the
   hole, so that whoever reads on comes to DATA_LOSS there instead of silence.
+
+A segment whose head is damaged is taken to begin where the one before it ends.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from array import array
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from ride_trio.eventlog.batches import BatchHeader
-from ride_trio.eventlog.indexes import read_index_head, read_partition_index, write_index
-from ride_trio.eventlog.producers import Producers, unpack_producers
-from ride_trio.eventlog.scan import Found, Gap, read_head, scan
-from ride_trio.eventlog.segments import INDEX_SUFFIX, Head, Name, PartitionIndex, Segment, new_segment, segment_paths
-
-log = logging.getLogger(__name__)
+from ride_trio.eventlog.indexes import read_index_head
+from ride_trio.eventlog.producers import Producers
+from ride_trio.eventlog.reindex import Rows, index_segment
+from ride_trio.eventlog.scan import read_head, scan
+from ride_trio.eventlog.segments import (
+    HEAD_START_BYTES,
+    INDEX_SUFFIX,
+    Head,
+    Name,
+    Segment,
+    new_segment,
+    segment_paths,
+)
+from ride_trio.eventlog.writer import sync_folder
 
 
 @dataclass(slots=True)
@@ -43,35 +51,41 @@ def recover(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recove
     Raises:
         OSError: The files can't be read or written.
     """
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        sync_folder(folder.parent)
     notes: list[str] = []
-    heads = _heads(folder, topic_id, partitions, notes)
-    if not heads:
+    segments = _segments(folder, topic_id, partitions, notes)
+    if not segments:
         first = new_segment(folder, Head(topic_id, 1, now_ms, array("q", bytes(8 * partitions)), b""))
         return Recovered([first], array("q", bytes(8 * partitions)), {}, notes)
-    segments = [_segment(path, head) for path, head in heads]
     for segment, following in pairwise(segments):
-        _recover_closed(segment, following.head.bases, notes)
+        _recover_closed(segment, following, notes)
     return _recover_newest(segments, notes)
 
 
-def _heads(folder: Path, topic_id: int, partitions: int, notes: list[str]) -> list[tuple[Path, Head]]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _segments(folder: Path, topic_id: int, partitions: int, notes: list[str]) -> list[Segment]:
     paths, replaced = segment_paths(folder)
     for leftover in (*folder.glob("*.new"), *replaced, *lone_indexes(folder, paths)):
         leftover.unlink()
-    found = []
-    for path in paths:
-        head = read_head(path)
-        if head is not None and head.topic_id == topic_id and len(head.bases) == partitions:
-            found.append((path, head))
-        elif path == paths[-1] and not any(isinstance(item, Found) for item in scan(path, 0)):
-            notes.append(f"{path}: was being made when the server died; removed")
-            path.unlink()
-        else:
-            bases = _bases_from_batches(path, found[-1] if found else None, partitions)
+    heads = [_right_head(path, topic_id, partitions) for path in paths]
+    found: list[Segment] = []
+    for path, head, following in zip(paths, heads, [*heads[1:], None], strict=False):
+        before = found[-1] if found else None
+        head = head or _made_up_head(path, topic_id, partitions, before, following)
+        if head is not None:
+            found.append(_segment(path, head))
+        if head is None:
+            path.rename(path.with_name(f"{path.name}.cut-0"))
+            notes.append(f"{path}: has no records; the server died while it made it. Now {path.name}.cut-0")
+        elif head.start is not None:
             notes.append(f"{path}: the head is damaged; it is taken to begin where the segment before it ends")
-            found.append((path, Head(topic_id, Name.of(path).last, 0, bases, b"")))
     return found
+
+
+def _segment(path: Path, head: Head) -> Segment:
+    size = path.stat().st_size
+    return Segment(path, head, size, size, size, exists=True)
 
 
 def lone_indexes(folder: Path, paths: list[Path]) -> list[Path]:
@@ -80,166 +94,89 @@ def lone_indexes(folder: Path, paths: list[Path]) -> list[Path]:
     return [path for path in folder.glob(f"*{INDEX_SUFFIX}") if path not in right]
 
 
-def _bases_from_batches(path: Path, before: tuple[Path, Head] | None, partitions: int) -> array[int]:
-    """Where partitions begin in a segment whose head can't be read."""
+# ------------------------------------------------------------------ heads
+
+
+def _right_head(path: Path, topic_id: int, partitions: int) -> Head | None:
+    head = read_head(path)
+    return head if head is not None and head.topic_id == topic_id and len(head.bases) == partitions else None
+
+
+def _made_up_head(
+    path: Path, topic_id: int, partitions: int, before: Segment | None, following: Head | None
+) -> Head | None:
+    """A head for a segment whose own can't be read; None if it is the last one, and nothing else is in it."""
+    found = [(item.position, item.header) for item in scan(path, 0) if item.header is not None]
+    batches = [(position, header) for position, header in found if header.partition < partitions]
+    if not batches and following is None:
+        return None
+    producers = b""
     if before is not None:
-        bases = array("q", before[1].bases)
-        for item in scan(before[0], before[1].size):
-            if isinstance(item, Found):
-                bases[item.header.partition] = item.header.end_offset
-        return bases
-    bases = array("q", bytes(8 * partitions))
-    for item in reversed([item for item in scan(path, 0) if isinstance(item, Found)]):
-        bases[item.header.partition] = item.header.base_offset
-    return bases
+        rows = Rows.of(before)
+        bases, producers = rows.ends, rows.packed_producers()
+    else:
+        bases = array("q", following.bases if following is not None else bytes(8 * partitions))
+        for _, header in reversed(batches):
+            bases[header.partition] = header.base_offset
+    start = batches[0][0] if batches else HEAD_START_BYTES
+    return Head(topic_id, Name.of(path).last, 0, bases, producers, start)
 
 
-def _segment(path: Path, head: Head) -> Segment:
-    size = path.stat().st_size
-    return Segment(path, head, size, size, size, exists=True)
+# ------------------------------------------------------------------ closed segments
 
 
-def _recover_closed(segment: Segment, ends: array[int], notes: list[str]) -> None:
+def _recover_closed(segment: Segment, following: Segment, notes: list[str]) -> None:
     known = read_index_head(segment.index_path)
-    if known is not None and known.log_size == segment.size:
+    is_followed = following.name.first == segment.name.last + 1
+    if known is not None and known.log_size == segment.size and is_followed:
         segment.max_timestamp, segment.index = known.max_timestamp, None
         return
-    index_segment(segment, ends, notes)
-    segment.index = None
+    if not is_followed:
+        notes.append(f"{segment.path}: the segment behind it is missing")
+    if index_segment(segment, following.head.bases, notes):
+        segment.index = None
 
 
-def index_segment(segment: Segment, ends: array[int], notes: list[str]) -> None:
-    """Scan a closed segment and write its index file.
-
-    Args:
-        segment: It.
-        ends: Where each partition goes on in the next segment.
-        notes: Gets what is wrong.
-    """
-    rows = _Rows(segment, {})
-    for item in scan(segment.path, segment.head.size):
-        if isinstance(item, Gap):
-            notes.append(f"{segment.path}: damaged from byte {item.position} to {item.end}")
-            rows.gap(item)
-        else:
-            rows.add(item)
-    rows.close(ends)
-    write_index(segment)
+# ------------------------------------------------------------------ the newest segment
 
 
 def _recover_newest(segments: list[Segment], notes: list[str]) -> Recovered:
     segment = segments[-1]
-    producers = unpack_producers(segment.head.producers)
     known = read_index_head(segment.index_path)
-    closed_well = known is not None and known.log_size == segment.size
-    rows = _Rows(segment, producers)
-    found = list(_headers(segment))
-    synced = (
-        segment.size if closed_well else max((item.synced for item in found if isinstance(item, _Header)), default=0)
-    )
-    for item in found:
-        if isinstance(item, _Header):
-            rows.add_header(item.position, item.header)
-        elif item.position < synced:
-            notes.append(f"{segment.path}: damaged from byte {item.position} to {item.end}")
-            rows.gap(item)
-        else:
-            notes.append(_cut(segment, item.position))
-            break
+    rows = Rows.of(segment)
+    if known is None or known.log_size != segment.size:  # otherwise it was closed in good order, and all is synced
+        torn_at = rows.torn_at()
+        if torn_at is not None:
+            notes.append(_cut(segment, torn_at))
+            rows = Rows.of(segment)
+        _sync(segment.path)
     segment.index_path.unlink(missing_ok=True)  # it grows again
-    rows.close(rows.ends)
-    return Recovered(segments, rows.ends, producers, notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """A batch that is whole, without its payload: of a newest segment all are kept in memory for a while."""
-
-    position: int
-    header: BatchHeader
-
-    @property
-    def synced(self) -> int:
-        return self.header.synced
-
-
-def _headers(segment: Segment) -> list[_Header | Gap]:
-    items = scan(segment.path, segment.head.size)
-    return [item if isinstance(item, Gap) else _Header(item.position, item.header) for item in items]
+    notes += rows.notes()
+    return Recovered(segments, rows.ends, rows.producers, notes)
 
 
 def _cut(segment: Segment, position: int) -> str:
-    """Cut off what the crash left half written, and put it aside."""
+    """Cut off what the crash left half written, and put it aside, unless the disk is too full for that."""
     aside = segment.path.with_name(f"{segment.path.name}.cut-{position}")
     with segment.path.open("r+b") as file:
         tail = os.pread(file.fileno(), segment.size - position, position)
-        aside.write_bytes(tail)
+        kept = _keep(aside, tail)
         file.truncate(position)
-        os.fsync(file.fileno())
     segment.size = segment.written = segment.synced = position
-    return (
-        f"{segment.path}: the server died while it wrote the {len(tail)} bytes from {position} on; now in {aside.name}"
-    )
+    return f"{segment.path}: the server died while it wrote the {len(tail)} bytes from {position} on; {kept}"
 
 
-class _Rows:
-    """Puts a segment's index together, and sees holes: offsets that should be there and are not."""
-
-    def __init__(self, segment: Segment, producers: dict[int, Producers]) -> None:
-        self._segment = segment
-        self._producers = producers
-        self._gap: Gap | None = None
-        self.ends: array[int] = array("q", segment.head.bases)
-        segment.index = {}
-
-    def gap(self, gap: Gap) -> None:
-        self._gap = self._gap or gap
-
-    def add(self, found: Found) -> None:
-        self.add_header(found.position, found.header)
-
-    def add_header(self, position: int, header: BatchHeader) -> None:
-        number = header.partition
-        if number >= len(self.ends) or header.base_offset < self.ends[number]:
-            return  # a number that the topic does not have, or offsets that are there already
-        if header.base_offset > self.ends[number]:
-            self._hole(number, self.ends[number])
-        if header.count:
-            self._segment.add(number, header.base_offset, position, header.size, header.max_timestamp)
-        self.ends[number] = header.end_offset
-        if header.producer_id:
-            known = self._producers.setdefault(number, Producers()).of(header.producer_id, header.producer_epoch)
-            known.stored(header.base_sequence, header.base_offset, header.count)
-
-    def close(self, ends: array[int]) -> None:
-        """The file is at its end, and partitions go on at these offsets."""
-        for number, end in enumerate(ends):
-            if self.ends[number] < end:
-                self._hole(number, self.ends[number])
-
-    def _hole(self, number: int, offset: int) -> None:
-        at = self._gap.position if self._gap else self._segment.head.size
-        self._segment.add(number, offset, at, 0, 0)
+def _keep(path: Path, data: bytes) -> str:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        return f"there is no room to keep them: {error.strerror}"
+    return f"now in {path.name}"
 
 
-def load_index(segment: Segment, partition: int, ends: array[int]) -> PartitionIndex:
-    """One partition's rows of a closed segment; its index file is made anew if it has to be.
-
-    Args:
-        segment: It; is not changed.
-        partition: Its number.
-        ends: Where each partition goes on in the next segment.
-
-    Raises:
-        OSError: The file can't be read: gone by retention, perhaps.
-    """
-    rows = read_partition_index(segment.index_path, partition)
-    if rows is not None:
-        return rows
-    notes: list[str] = []
-    copy = Segment(segment.path, segment.head, segment.size, segment.size, segment.size, exists=True)
-    index_segment(copy, ends, notes)
-    for note in notes:
-        log.error("%s", note)
-    assert copy.index is not None
-    return copy.index.get(partition) or PartitionIndex()
+def _sync(path: Path) -> None:
+    """What a process that was killed has written may be in the system's memory only, and is about to be served."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+    sync_folder(path.parent)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from ride_trio.eventlog.batches import HEADER_BYTES, MAGIC, BatchHeader, is_whole, unpack
+from ride_trio.eventlog.batches import HEADER_BYTES, MAGIC, MAGIC_AT, BatchHeader, is_whole, unpack
 from ride_trio.eventlog.segments import HEAD_START_BYTES, Head
 
-_MAGIC_AT: Final = 8  # in a batch's header
 _MAGIC_BYTES: Final = MAGIC.to_bytes(2, "little")
+# Read at once when the next batch has to be looked for.
+_WINDOW_BYTES: Final = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes that are no batch: damaged, or at the end of the file half written."""
+    """Bytes that are no batch: damaged, or at the end of the file half written.
+
+    Attributes:
+        position: Of the first of them.
+        end: Of what comes behind them.
+        header: Of the batch that they were, if that much can be read.
+    """
 
     position: int
     end: int
+    header: BatchHeader | None = None
 
 
 def read_head(path: Path) -> Head | None:
@@ -41,7 +49,9 @@ def read_head(path: Path) -> Head | None:
     with path.open("rb") as file:
         start = file.read(HEAD_START_BYTES)
         size = Head.size_in(start)
-        return None if size is None else Head.unpack(start + file.read(size - HEAD_START_BYTES))
+        if size is None or size > os.fstat(file.fileno()).st_size:
+            return None
+        return Head.unpack(start + file.read(size - HEAD_START_BYTES))
 
 
 def scan(path: Path, start: int) -> Iterator[Found | Gap]:
@@ -53,39 +63,31 @@ def scan(path: Path, start: int) -> Iterator[Found | Gap]:
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        position = start
-        file.seek(position)
-        while position < size:
-            found = _next_batch(file.read(HEADER_BYTES), file.read, position)
-            if found is None:
-                behind = _resume(file.fileno(), position + 1, size)
-                yield Gap(position, behind)
-                position = behind
-                file.seek(position)
-            else:
-                yield found
-                position = found.end
+        while start < size:
+            file.seek(start)
+            item = _item(file, start, size)
+            yield item
+            start = item.end
 
 
-def _next_batch(raw: bytes, read: object, position: int) -> Found | None:
-    header = unpack(raw)
+def _item(file: BinaryIO, position: int, size: int) -> Found | Gap:
+    header = unpack(file.read(HEADER_BYTES))
     if header is None:
-        return None
-    payload = read(header.size)  # type: ignore[operator]
-    return Found(position, header, payload) if is_whole(header, raw, payload) else None
+        return Gap(position, _next_header(file.fileno(), position + 1, size))
+    payload = file.read(header.size)
+    if is_whole(header, payload):
+        return Found(position, header, payload)
+    return Gap(position, min(size, position + HEADER_BYTES + header.size), header)
 
 
-def _resume(fd: int, position: int, size: int) -> int:
-    """Where the next whole batch begins; the file's end if there is none."""
-    data = os.pread(fd, size - position, position)
-    at = data.find(_MAGIC_BYTES, _MAGIC_AT)
-    while at >= 0:
-        begin = at - _MAGIC_AT
-        raw = data[begin : begin + HEADER_BYTES]
-        header = unpack(raw)
-        if header is not None:
-            payload = data[begin + HEADER_BYTES : begin + HEADER_BYTES + header.size]
-            if is_whole(header, raw, payload):
-                return position + begin
-        at = data.find(_MAGIC_BYTES, at + 1)
+def _next_header(fd: int, position: int, size: int) -> int:
+    """Where the next batch begins; the file's end if there is none."""
+    while position < size:
+        data = os.pread(fd, _WINDOW_BYTES + HEADER_BYTES - 1, position)
+        at = data.find(_MAGIC_BYTES, MAGIC_AT)
+        while at >= 0:
+            if unpack(data, at - MAGIC_AT) is not None:
+                return position + at - MAGIC_AT
+            at = data.find(_MAGIC_BYTES, at + 1)
+        position += _WINDOW_BYTES
     return size

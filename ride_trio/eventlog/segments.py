@@ -92,17 +92,24 @@ def segment_paths(folder: Path) -> tuple[list[Path], list[Path]]:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The fields of a segment's head."""
+    """The fields of a segment's head.
+
+    Attributes:
+        start: Where the first batch stands, if the head in the file is damaged and this one is made up.
+    """
 
     topic_id: int
     number: int
     created_ms: int
     bases: array[int]
     producers: bytes
+    start: int | None = None
 
     @property
     def size(self) -> int:
         """Bytes in the file; the first batch stands behind them."""
+        if self.start is not None:
+            return self.start
         return _HEAD.size + len(self.bases) * _OFFSET_BYTES + len(self.producers)
 
     def pack(self) -> bytes:
