@@ -6,7 +6,7 @@ A handler may be written in two styles, and the engine tells them apart by what 
   that returns the reply for a single one;
 * ours: a coroutine that takes the call (`async def M(self, call)`, or `async def M(self, message, request)` where the
   request is a single message). It sends with `await call.send(...)` and returns nothing (a single response may be
-  returned as well). When it has returned, its sink and its source are not called any more. trio forbids a `yield`
+  returned as well, also serialized, as bytes). When it has returned, its sink and its source are not called any more. trio forbids a `yield`
   inside a nursery, so a handler that opens one has to be of this style.
 
 `Call` carries the attributes of purerpc's `RequestReceived`, so it is also what purerpc passes as `request`.
@@ -269,13 +269,13 @@ class Call(MessageStream[In, Out]):
         else:
             await self._send_all(result)
 
-    async def _send_reply(self, reply: Out | None, *, single: bool) -> None:
+    async def _send_reply(self, reply: Any, *, single: bool) -> None:
         """What a coroutine returned: the single response, unless it has sent that by itself; else nothing."""
         if reply is not None:
             if not single:
                 raise TypeError(f"a handler of streaming answers sends or yields them, this returned {reply!r}")
             if not (single and self._answer_whole(reply)):
-                await self.send(reply)
+                await (self.send_encoded(reply) if type(reply) is bytes else self.send(reply))
         elif single and not self._started:
             raise TypeError("the method has a single response, and its handler returned None without having sent one")
 
@@ -285,7 +285,8 @@ class Call(MessageStream[In, Out]):
             return False
         block = response_block()
         trailers = trailers_block(OK.int_value, "", self.trailing_metadata)
-        if not self._link.outbound.answer_whole(self.stream, block, reply.SerializeToString(), trailers):
+        data = reply if type(reply) is bytes else reply.SerializeToString()
+        if not self._link.outbound.answer_whole(self.stream, block, data, trailers):
             return False
         self._headers_sent = self._started = True
         self._sent.n += 1

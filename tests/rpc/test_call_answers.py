@@ -86,6 +86,21 @@ async def test_a_coroutine_may_send_its_answers_and_return_nothing(
         assert await ask(channel, "Good", b"x") == answers
 
 
+async def _serialized(message: Any) -> bytes:
+    return KB.SerializeToString()
+
+
+async def _serialized_after_its_headers(message: Any, request: Any) -> bytes:
+    await request.start()
+    return KB.SerializeToString()
+
+
+@pytest.mark.parametrize("handler", [_serialized, _serialized_after_its_headers])
+async def test_a_single_response_may_be_returned_serialized(nursery: trio.Nursery, handler: Any) -> None:
+    async with connect(nursery, server_of("Bytes", Cardinality.UNARY_UNARY, handler)) as channel:
+        assert await ask(channel, "Bytes", b"x") == [KB.value]
+
+
 async def test_rich_errors_and_traces_pass_through(nursery: trio.Nursery) -> None:
     got: list[Any] = []
 
