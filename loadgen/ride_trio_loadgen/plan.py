@@ -115,3 +115,13 @@ class Snapshot:
     matches: int
     no_driver: int
     errors: int
+
+    def describe(self) -> str:
+        """How it goes, in words."""
+        text = (
+            f"{self.live:,} live, {self.sent:,} sent, {self.acked:,} acked, "
+            f"{self.broadcasts:,} broadcasts, "
+            f"{self.requests:,} requests ({self.open_requests:,} open), "
+            f"{self.matches:,} matches, {self.no_driver:,} no driver"
+        )
+        return f"{text}, {self.errors:,} errors" if self.errors else text

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-
-from ride_trio_loadgen.plan import Snapshot
 
 # Seconds between lines where nothing can be overwritten, as in a CI log.
 PLAIN_INTERVAL_S = 5.0
@@ -18,9 +17,26 @@ PLAIN_INTERVAL_S = 5.0
 BAR_CHARS = 24
 
 
+class Snapshot(Protocol):
+    """How a run goes. Times are seconds by the wall clock."""
+
+    @property
+    def stage(self) -> str: ...
+
+    @property
+    def elapsed_s(self) -> float: ...
+
+    @property
+    def total_s(self) -> float:
+        """Of the stage that the bar is for."""
+
+    def describe(self) -> str:
+        """The figures in words."""
+
+
 @contextmanager
 def show_progress(console: Console) -> Iterator[Callable[[Snapshot], None]]:
-    """Show a run's progress on `console`; the value is what `run_rides` takes as `progress`."""
+    """Show a run's progress on `console`; the value is what `run_rides` and `run_log` take as `progress`."""
     if not console.is_terminal:
         yield PlainProgress(console)
         return
@@ -41,24 +57,13 @@ class PlainProgress:
             return
         self._stage = snapshot.stage
         self._next_s = snapshot.elapsed_s + PLAIN_INTERVAL_S
-        text = f"{snapshot.elapsed_s:6.1f} s  {snapshot.stage}: {describe(snapshot)}"
+        text = f"{snapshot.elapsed_s:6.1f} s  {snapshot.stage}: {snapshot.describe()}"
         self._console.print(text, highlight=False, soft_wrap=True)
-
-
-def describe(snapshot: Snapshot) -> str:
-    """A snapshot in words."""
-    text = (
-        f"{snapshot.live:,} live, {snapshot.sent:,} sent, {snapshot.acked:,} acked, "
-        f"{snapshot.broadcasts:,} broadcasts, "
-        f"{snapshot.requests:,} requests ({snapshot.open_requests:,} open), "
-        f"{snapshot.matches:,} matches, {snapshot.no_driver:,} no driver"
-    )
-    return f"{text}, {snapshot.errors:,} errors" if snapshot.errors else text
 
 
 def _line(snapshot: Snapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
     done_s = min(snapshot.elapsed_s, snapshot.total_s)
     bar = ProgressBar(total=snapshot.total_s, completed=done_s, width=BAR_CHARS)
-    grid.add_row(bar, f"{snapshot.elapsed_s:.0f} s", snapshot.stage, describe(snapshot))
+    grid.add_row(bar, f"{snapshot.elapsed_s:.0f} s", snapshot.stage, snapshot.describe())
     return grid

@@ -124,7 +124,7 @@ class Report:
         for name, value in self._rows():
             table.add_row(name, value)
         table.add_section()
-        for name, value in self._error_rows():
+        for name, value in error_rows(self.errors, self.error_examples):
             table.add_row(name, value)
         if self.lagged:
             table.caption = "the generator ran late (lag): these latencies are not the server's alone"
@@ -142,19 +142,10 @@ class Report:
                 f"{self.matches:,}" + (f", {self.driver_lost:,} drivers lost" if self.driver_lost else ""),
             ),
             ("no-driver answers", f"{self.no_driver:,}"),
-            ("ack RTT", _spread(self.ack_ms)),
-            ("time to match", _spread(self.match_ms)),
-            ("generator lag", _spread(self.lag_ms)),
+            ("ack RTT", spread(self.ack_ms)),
+            ("time to match", spread(self.match_ms)),
+            ("generator lag", spread(self.lag_ms)),
         ]
-
-    def _error_rows(self) -> list[tuple[str, str]]:
-        if not self.errors:
-            return [("errors", "[green]0[/green]")]
-        rows = [("errors", f"[red]{sum(self.errors.values()):,}[/red]")]
-        for kind, times in self.errors.items():
-            example = self.error_examples[kind][:EXAMPLE_CHARS].replace("[", "\\[")
-            rows.append((f"  {kind}", f"[red]{times:,}[/red]  {example}"))
-        return rows
 
     def _flow(self, messages: int, size: int) -> str:
         return f"{messages:,} ({self._rate(messages):,.0f}/s), {size / 1e6:,.1f} MB"
@@ -163,7 +154,7 @@ class Report:
         return events / self.wall_s if self.wall_s > 0 else 0.0
 
 
-def _spread(summary_ms: dict[str, float]) -> str:
+def spread(summary_ms: dict[str, float]) -> str:
     """A distribution in one line: `p50 0.41   p99 2.30   p99.9 7.12   max 9.80 ms`."""
     if not summary_ms["count"]:
         return "-"
@@ -171,3 +162,14 @@ def _spread(summary_ms: dict[str, float]) -> str:
     names = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
     values = {shown: summary_ms[key] / (1000 if in_seconds else 1) for key, shown in names.items()}
     return "   ".join(f"{shown} {value:.2f}" for shown, value in values.items()) + (" s" if in_seconds else " ms")
+
+
+def error_rows(errors: dict[str, int], examples: dict[str, str]) -> list[tuple[str, str]]:
+    """Rows that tell what went wrong: in all, then by kind with an example of each."""
+    if not errors:
+        return [("errors", "[green]0[/green]")]
+    rows = [("errors", f"[red]{sum(errors.values()):,}[/red]")]
+    for kind, times in errors.items():
+        example = examples[kind][:EXAMPLE_CHARS].replace("[", "\\[")
+        rows.append((f"  {kind}", f"[red]{times:,}[/red]  {example}"))
+    return rows

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from ride_trio_loadgen.plan import PlanError, RidesPlan
+from ride_trio_loadgen.plan import PlanError, RidesPlan, Snapshot
 from tests.loadgen.runs import CITY, REPLAY
 
 
@@ -39,3 +40,10 @@ def test_the_json_tells_who_was_there() -> None:
     assert (city["target"], city["drivers"], city["riders"], city["duration_s"]) == ("host:1", 6, 8, 60.0)
     assert (replay["traces"], replay["duration_s"]) == (1, None)
     assert "drivers" not in replay
+
+
+def test_a_snapshot_mentions_errors_only_when_there_are_any() -> None:
+    figures = {"live": 12, "sent": 3, "acked": 3, "broadcasts": 9, "requests": 5, "open_requests": 1, "matches": 4}
+    snapshot = Snapshot(stage="running", elapsed_s=0.0, total_s=30.0, no_driver=0, errors=0, **figures)
+    assert "error" not in snapshot.describe()
+    assert replace(snapshot, errors=3).describe().endswith(", 3 errors")

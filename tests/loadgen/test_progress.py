@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from ride_trio_loadgen.plan import Snapshot
-from ride_trio_loadgen.progress import PLAIN_INTERVAL_S, describe, show_progress
+from ride_trio_loadgen.progress import PLAIN_INTERVAL_S, show_progress
 
 SNAPSHOT = Snapshot(
     stage="running",
@@ -42,8 +42,3 @@ def test_a_terminal_gets_a_line_that_changes() -> None:
         progress(replace(SNAPSHOT, elapsed_s=15.0, matches=44))
     assert "44 matches" in out.getvalue()
     assert "15 s" in out.getvalue()
-
-
-def test_errors_are_only_mentioned_when_there_are_any() -> None:
-    assert "errors" not in describe(SNAPSHOT)
-    assert describe(replace(SNAPSHOT, errors=3)).endswith(", 3 errors")
