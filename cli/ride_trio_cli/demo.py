@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import trio
@@ -14,15 +15,16 @@ import typer
 from ride_trio.config import load_settings
 from ride_trio_cli.exits import fail, fail_interrupted, read_duration
 from ride_trio_cli.interrupts import EndedAtOnceError, interruptible
-from ride_trio_cli.report_file import ReportFile
+from ride_trio_cli.report_file import ReportFile, publish
 from ride_trio_cli.server_process import ServerFailedError, server_process
 
 if TYPE_CHECKING:
     from ride_trio_cli.rides import Report, RidesPlan
 
-# Settings that the demo sets itself: only this machine can reach it, and no port that is in use is taken.
-OWN_SETTINGS = ("grpc_listen_addr", "http_listen_addr", "metrics_listen_addr")
-_LOOPBACK = dict.fromkeys(OWN_SETTINGS, "127.0.0.1:0")
+# Settings that the demo sets itself: only this machine can reach it, no port that is in use is taken, nothing stays.
+_ADDRESSES = ("grpc_listen_addr", "http_listen_addr", "metrics_listen_addr")
+OWN_SETTINGS = (*_ADDRESSES, "data_dir")
+_LOOPBACK = dict.fromkeys(_ADDRESSES, "127.0.0.1:0")
 _QUIET = {"log_level": "warning"}  # unless a level is asked for: the report should not drown in the log
 _RATE_HZ = 2.0  # positions a second from each driver: lively enough to watch, nothing to a server
 _SPEEDUP = 20.0  # the city in fast motion: trips end, and riders ask again, within the seconds of a demo
@@ -43,7 +45,7 @@ def demo(
     Binds loopback only, on ports that are free. Exit code 0 if nothing went wrong and riders were matched. Ctrl-C ends
     it early with the report of the time until then (exit code 130), a second one at once.
     """
-    from ride_trio_cli.rides import RidesFailedError, RidesPlan, publish
+    from ride_trio_cli.rides import RidesFailedError, RidesPlan
 
     given = (_QUIET if not os.environ.get("LOG_LEVEL") else {}) | overrides | _LOOPBACK
     settings = load_settings(given)
@@ -61,8 +63,9 @@ def demo(
         heartbeat_s=settings.heartbeat_interval_s,
     )
     try:
-        demo_run = partial(_demo, given, settings.shutdown_grace_s, plan)
-        (report, exit_code), interrupted = trio.run(interruptible, demo_run)
+        with TemporaryDirectory(prefix="ride-trio-demo-") as folder:
+            demo_run = partial(_demo, {**given, "data_dir": folder}, settings.shutdown_grace_s, plan)
+            (report, exit_code), interrupted = trio.run(interruptible, demo_run)
     except (ServerFailedError, RidesFailedError, trio.TooSlowError) as error:
         fail(str(error) or "the demo took longer than it ever should")
     except EndedAtOnceError:

@@ -1,14 +1,18 @@
-"""The option `--json FILE`: checked before the run, whose report would else be lost."""
+"""A report: for a person as a table, for a program by `--json FILE`, which is checked before the run."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from ride_trio_cli.exits import fail, fail_usage
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _NAME = "--json"
 
@@ -40,3 +44,22 @@ def write(file: Path, text: str) -> None:
         file.write_text(text)
     except OSError as error:
         fail(f"{_NAME} {file}: {error.strerror}")
+
+
+class Report(Protocol):
+    """What a run was like."""
+
+    def table(self) -> Table:
+        """For a person."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For a program."""
+
+
+def publish(report: Report, json_file: Path | None) -> None:
+    """Print the report as a table; write it as JSON if a file is given."""
+    from rich.console import Console
+
+    Console().print(report.table())
+    if json_file is not None:
+        write(json_file, json.dumps(report.to_json(), indent=2) + "\n")

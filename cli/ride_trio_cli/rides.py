@@ -1,18 +1,14 @@
-"""What `load` and `demo` share: running rides against a server, progress meanwhile and a report after."""
+"""What `load rides` and `demo` share: running rides against a server, with progress meanwhile."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import purerpc
 import trio
 from rich.console import Console
 
-from ride_trio_cli import report_file
 from ride_trio_loadgen import PlanError, Report, RidesPlan, TraceError, run_rides, show_progress
 
-__all__ = ["PlanError", "Report", "RidesFailedError", "RidesPlan", "publish", "run_with_progress"]
+__all__ = ["PlanError", "Report", "RidesFailedError", "RidesPlan", "run_with_progress"]
 
 
 class RidesFailedError(Exception):
@@ -35,10 +31,3 @@ async def run_with_progress(plan: RidesPlan, stop: trio.Event) -> Report:
             raise RidesFailedError(f"cannot replay: {error}") from error
         except purerpc.RpcFailedError as error:
             raise RidesFailedError(error.status.status_message) from error
-
-
-def publish(report: Report, json_file: Path | None) -> None:
-    """Print the report as a table; write it as JSON if a file is given."""
-    Console().print(report.table())
-    if json_file is not None:
-        report_file.write(json_file, json.dumps(report.to_json(), indent=2) + "\n")
