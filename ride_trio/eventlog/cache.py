@@ -12,6 +12,8 @@ from typing import Any, Final
 
 # What an item costs beside its bytes: its key, its value's object, a place in the table.
 _ITEM_BYTES: Final = 250
+# Kept whatever their size: a batch and the index that it was found by, without both of which no reader gets on.
+_LEAST_ITEMS: Final = 2
 
 
 class Cache:
@@ -50,12 +52,12 @@ class Cache:
         return item[0]
 
     def put(self, key: Hashable, value: Any, size_bytes: int) -> None:
-        """Keep a value, and drop others for it. One that is larger than the bound is kept as the only one."""
+        """Keep a value, and drop others for it; never the one that was put or got before it, whatever the bound."""
         self.drop(key)
         size_bytes += _ITEM_BYTES
         self._items[key] = (value, size_bytes)
         self.size_bytes += size_bytes
-        while self.size_bytes > self.bound_bytes and len(self._items) > 1:
+        while self.size_bytes > self.bound_bytes and len(self._items) > _LEAST_ITEMS:
             _, (_, dropped) = self._items.popitem(last=False)
             self.size_bytes -= dropped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ UNLIMITED: Final = -1
 WEEK_MS: Final = 604_800_000  # Kafka's default
 MAX_MESSAGE_BYTES: Final = 10_485_760
 _MAX_INT64: Final = 2**63 - 1
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
+_SHOWN_CHARS: Final = 60  # of what somebody gave
 _RANGES: Final = {
     "retention.ms": (UNLIMITED, _MAX_INT64),
     "retention.bytes": (UNLIMITED, _MAX_INT64),
@@ -32,7 +35,8 @@ class TopicConfig:
         retention_ms: Records older than this go, a segment at a time; -1: none do.
         retention_bytes: Of all the topic's segments; -1: no limit. One number for all partitions: it is for the disk.
         max_message_bytes: Of a serialized record.
-        compact: Of each key the newest record is kept, whatever its age; retention does not apply.
+        compact: Of each key the newest record is kept, whatever its age; retention does not apply. One without a value
+            removes its key, and goes itself after a day (see `compaction`).
     """
 
     given: Mapping[str, str]
@@ -62,18 +66,19 @@ def parse_configs(given: Mapping[str, str]) -> TopicConfig:
 def _check(name: str, text: str) -> None:
     if name in _CHOICES:
         if text not in _CHOICES[name]:
-            raise InvalidConfigError(f"{name}={text}: allowed is {' or '.join(_CHOICES[name])}")
+            raise InvalidConfigError(f"{name}={_shown(text)}: allowed is {' or '.join(_CHOICES[name])}")
     elif name in _RANGES:
         low, high = _RANGES[name]
         if not _is_within(text, low, high):
-            raise InvalidConfigError(f"{name}={text}: allowed is a whole number from {low} to {high}")
+            raise InvalidConfigError(f"{name}={_shown(text)}: allowed is a whole number from {low} to {high}")
     else:
         known = ", ".join(sorted((*_RANGES, *_CHOICES)))
-        raise InvalidConfigError(f"unknown config {name!r}: known are {known}")
+        raise InvalidConfigError(f"unknown config {_shown(name)!r}: known are {known}")
 
 
 def _is_within(text: str, low: int, high: int) -> bool:
-    try:
-        return low <= int(text) <= high
-    except ValueError:
-        return False
+    return _NUMBER.fullmatch(text) is not None and low <= int(text) <= high
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from ride_trio.errors import DataDirError
+from ride_trio.eventlog.writer import sync_folder
 
 
 class DataDir:
@@ -28,12 +30,18 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self.topics.mkdir(exist_ok=True)
+            self._make()
             self._fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise DataDirError(f"data directory {path}: {error.strerror}") from error
         self._lock()
+
+    def _make(self) -> None:
+        if not self.topics.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.topics.mkdir(exist_ok=True)
+            sync_folder(self.path)
+            sync_folder(self.path.parent)
 
     def _lock(self) -> None:
         try:
@@ -44,8 +52,9 @@ class DataDir:
             raise DataDirError(
                 f"data directory {self.path} is in use by process {holder}: stop it, or set DATA_DIR to another one"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # the disk is full, say; the number is only for the message above
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def __enter__(self) -> Self:
         return self

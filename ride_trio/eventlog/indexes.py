@@ -56,11 +56,15 @@ def write_index(segment: Segment) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole, or as it was. Blocks."""
     new = path.with_name(f"{path.name}.{get_ident()}.new")  # two may make the same index anew
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def read_index_head(path: Path) -> IndexFile | None:
@@ -76,8 +80,11 @@ def _read_head(fixed: bytes, fd: int) -> IndexFile | None:
     if len(fixed) < _FIXED.size:
         return None
     magic, crc, count, log_size, max_timestamp = _FIXED.unpack(fixed)
-    directory = os.pread(fd, count * _ROW.size, _FIXED.size)
-    if magic != MAGIC or len(directory) != count * _ROW.size or crc32c(fixed[_CHECKED:] + directory) != crc:
+    size = count * _ROW.size
+    if magic != MAGIC or _FIXED.size + size > os.fstat(fd).st_size:
+        return None
+    directory = os.pread(fd, size, _FIXED.size)
+    if crc32c(fixed[_CHECKED:] + directory) != crc:
         return None
     return IndexFile(log_size, max_timestamp, list(_ROW.iter_unpack(directory)))
 

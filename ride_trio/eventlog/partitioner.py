@@ -11,6 +11,10 @@ from functools import lru_cache
 from typing import Final
 
 STICKY_BYTES: Final = 16_384
+# A record's offset, partition and timestamp with their tags: so much it has even without a value.
+_LEAST_BYTES: Final = 16
+# Longer keys are hashed anew each time: what is kept of hashes is bounded in number, not in bytes.
+_SHORT_BYTES: Final = 64
 _SEED: Final = 0x9747B28C
 _M: Final = 0x5BD1E995
 _R: Final = 24
@@ -18,9 +22,12 @@ _MASK: Final = 0xFFFFFFFF
 _POSITIVE: Final = 0x7FFFFFFF
 
 
-@lru_cache(maxsize=65_536)
 def key_hash(key: bytes) -> int:
     """MurmurHash2 of a key, 32 bits, with Kafka's seed, made positive as Kafka does."""
+    return _hash_of_short(key) if len(key) <= _SHORT_BYTES else _hash(key)
+
+
+def _hash(key: bytes) -> int:
     length = len(key)
     h = _SEED ^ length
     whole = length & ~3
@@ -32,6 +39,9 @@ def key_hash(key: bytes) -> int:
         h = (h ^ int.from_bytes(key[whole:], "little")) * _M & _MASK
     h = (h ^ h >> 13) * _M & _MASK
     return (h ^ h >> 15) & _POSITIVE
+
+
+_hash_of_short = lru_cache(maxsize=65_536)(_hash)
 
 
 class Partitioner:
@@ -53,12 +63,12 @@ class Partitioner:
 
         Args:
             key: Its key; empty without one.
-            size: Its bytes.
+            size: Bytes of its value.
         """
         if key:
             return key_hash(key) % self._partitions
         chosen = self._turn
-        self._left -= size
+        self._left -= size + _LEAST_BYTES
         if self._left <= 0:
             self._left = STICKY_BYTES
             self._turn = (chosen + 1) % self._partitions

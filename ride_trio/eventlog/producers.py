@@ -5,7 +5,7 @@ What is known of it here is runs: records that follow each other in sequence and
 
 - in a run is stored already: it gets the offset that it has;
 - above all runs, or in a gap between two, is new (a gap is what failed: sending it again is what it is for);
-- below the oldest run that is remembered is refused, since nobody can tell.
+- below what is remembered is refused, since nobody can tell.
 
 Of this, batches on disk have all that is needed (`base_sequence`, `base_offset`, `count`); a segment's head repeats
 what was known when it began, so that older segments need not be read for it, and may be deleted.
@@ -25,7 +25,7 @@ from ride_trio.errors import ProducerFencedError, SequenceTooOldError
 MAX_RUNS: Final = 128
 # Producers that a partition remembers; of more the one that was silent for longest is forgotten.
 MAX_PRODUCERS: Final = 1_000
-_PRODUCER: Final = struct.Struct("<IqiI")  # partition, producer id, epoch, runs
+_PRODUCER: Final = struct.Struct("<IqiqI")  # partition, producer id, epoch, floor, runs
 _RUN: Final = struct.Struct("<qqI")  # first sequence, its offset, records
 
 
@@ -34,15 +34,16 @@ class Producer:
 
     Attributes:
         epoch: The highest that was seen.
+        floor: Sequences below it may have been stored, and forgotten.
         runs: (first sequence, its offset, records), by sequence.
     """
 
-    __slots__ = ("epoch", "forgot", "runs")
+    __slots__ = ("epoch", "floor", "runs")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.floor = 0
         self.runs: list[tuple[int, int, int]] = []
-        self.forgot = False  # older runs than these
 
     def offset_of(self, sequence: int) -> int | None:
         """The offset of a record that is stored; None if it is not.
@@ -55,8 +56,8 @@ class Producer:
         if at >= 0:
             first, offset, count = runs[at]
             return offset + sequence - first if sequence < first + count else None
-        if runs and self.forgot:
-            raise SequenceTooOldError(f"sequence {sequence}: the oldest one that is remembered is {runs[0][0]}")
+        if sequence < self.floor:
+            raise SequenceTooOldError(f"sequence {sequence}: nobody remembers what was below {self.floor}")
         return None
 
     def stored(self, sequence: int, offset: int, count: int = 1) -> None:
@@ -72,8 +73,8 @@ class Producer:
         else:
             runs.append((sequence, offset, count))
         if len(runs) > MAX_RUNS:
-            self.forgot = True
-            del runs[0]
+            first, _, known = runs.pop(0)
+            self.floor = first + known
 
     def undo(self, offset: int) -> None:
         """What was given a place from this offset on was not stored after all."""
@@ -115,7 +116,7 @@ class Producers:
         out = []
         for producer_id, producer in self.known.items():
             runs = [(first, at, min(count, end_offset - at)) for first, at, count in producer.runs if at < end_offset]
-            out.append(_PRODUCER.pack(partition, producer_id, producer.epoch, len(runs)))
+            out.append(_PRODUCER.pack(partition, producer_id, producer.epoch, producer.floor, len(runs)))
             out += [_RUN.pack(*run) for run in runs]
         return b"".join(out)
 
@@ -125,12 +126,12 @@ def unpack_producers(data: bytes) -> dict[int, Producers]:
     found: dict[int, Producers] = {}
     position = 0
     while position < len(data):
-        partition, producer_id, epoch, count = _PRODUCER.unpack_from(data, position)
+        partition, producer_id, epoch, floor, count = _PRODUCER.unpack_from(data, position)
         position += _PRODUCER.size
         producer = found.setdefault(partition, Producers()).of(producer_id, epoch)
         end = position + count * _RUN.size
+        producer.floor = floor
         producer.runs = list(_RUN.iter_unpack(data[position:end]))
-        producer.forgot = True  # or not: asking for less than it remembers is refused rather than stored twice
         position = end
     return found
 

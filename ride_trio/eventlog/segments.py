@@ -244,4 +244,4 @@ class Segment:
 
 def new_segment(folder: Path, head: Head) -> Segment:
     """A segment whose file is still to be made."""
-    return Segment(folder / file_name(head.number), head, head.size)
+    return Segment(folder / file_name(head.number), head, head.size, head.size)
