@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_NAME_CHARS: Final = 249  # as in Kafka, where a name is a part of file names
 SEGMENTS_A_LIMIT: Final = 8
 MIN_SEGMENT_BYTES: Final = 65_536
+# A pass of compaction has all keys of a segment in memory.
+COMPACTED_SEGMENT_BYTES: Final = 33_554_432
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -83,6 +85,8 @@ class Topic:
 
     def segment_bytes(self, usual: int) -> int:
         """How large its segments get. With a limit they are an eighth of it: what is over goes a segment at a time."""
+        if self.config.compact:
+            return min(usual, COMPACTED_SEGMENT_BYTES)
         limit = self.config.retention_bytes
         return usual if limit < 0 else min(usual, max(limit // SEGMENTS_A_LIMIT, MIN_SEGMENT_BYTES))
 
