@@ -45,12 +45,17 @@ class IndexFile(NamedTuple):
 
 def write_index(segment: Segment) -> None:
     """Write a closed segment's index file. Blocks: for a thread."""
+    replace_file(segment.index_path, pack_index(segment))
+
+
+def pack_index(segment: Segment) -> bytes:
+    """A closed segment's index, as it stands in its file."""
     assert segment.index is not None
     blocks = [(number, rows.tobytes(), len(rows)) for number, rows in sorted(segment.index.items())]
     directory = b"".join(_ROW.pack(number, count, crc32c(block)) for number, block, count in blocks)
     checked = struct.pack("<qq", segment.size, segment.max_timestamp) + directory
     fixed = _FIXED.pack(MAGIC, crc32c(checked), len(blocks), segment.size, segment.max_timestamp)
-    replace_file(segment.index_path, b"".join((fixed, directory, *(block for _, block, _ in blocks))))
+    return b"".join((fixed, directory, *(block for _, block, _ in blocks)))
 
 
 def replace_file(path: Path, data: bytes) -> None:

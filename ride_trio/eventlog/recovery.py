@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -68,24 +69,26 @@ def _segments(folder: Path, topic_id: int, partitions: int, notes: list[str]) ->
     paths, replaced = segment_paths(folder)
     for leftover in (*folder.glob("*.new"), *replaced, *lone_indexes(folder, paths)):
         leftover.unlink()
-    heads = [_right_head(path, topic_id, partitions) for path in paths]
-    found: list[Segment] = []
-    for path, head, following in zip(paths, heads, [*heads[1:], None], strict=False):
-        before = found[-1] if found else None
-        head = head or _made_up_head(path, topic_id, partitions, before, following)
-        if head is not None:
-            found.append(_segment(path, head))
-        if head is None:
+    found = list(read_segments(paths, topic_id, partitions))
+    for path, segment in found:
+        if segment is None:
             path.rename(path.with_name(f"{path.name}.cut-0"))
             notes.append(f"{path}: has no records; the server died while it made it. Now {path.name}.cut-0")
-        elif head.start is not None:
+        elif segment.head.start is not None:
             notes.append(f"{path}: the head is damaged; it is taken to begin where the segment before it ends")
-    return found
+    return [segment for _, segment in found if segment is not None]
 
 
-def _segment(path: Path, head: Head) -> Segment:
-    size = path.stat().st_size
-    return Segment(path, head, size, size, size, exists=True)
+def read_segments(paths: list[Path], topic_id: int, partitions: int) -> Iterator[tuple[Path, Segment | None]]:
+    """A topic's segments, oldest first, from their files; None for a last one that has no head and no records."""
+    heads = [_right_head(path, topic_id, partitions) for path in paths]
+    before: Segment | None = None
+    for path, head, following in zip(paths, heads, [*heads[1:], None], strict=False):
+        head = head or _made_up_head(path, topic_id, partitions, before, following)
+        if head is not None:
+            size = path.stat().st_size
+            before = Segment(path, head, size, size, size, exists=True)
+        yield path, before if head is not None else None
 
 
 def lone_indexes(folder: Path, paths: list[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from ride_trio.errors import ProducerFencedError
 from ride_trio.eventlog.batches import BatchHeader
 from ride_trio.eventlog.indexes import read_partition_index, write_index
 from ride_trio.eventlog.producers import Producers, unpack_producers
-from ride_trio.eventlog.scan import Gap, scan
+from ride_trio.eventlog.scan import Found, Gap, scan
 from ride_trio.eventlog.segments import PartitionIndex, Segment
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,15 @@ class Rows:
         """What all of a segment's file has."""
         rows = cls(segment)
         for item in scan(segment.path, segment.head.size):
-            if isinstance(item, Gap):
-                rows._add_gap(item)
-            else:
-                rows._add(item.position, item.header)
+            rows.add(item)
         return rows
+
+    def add(self, item: Found | Gap) -> None:
+        """What comes next in the file."""
+        if isinstance(item, Gap):
+            self._add_gap(item)
+        else:
+            self._add(item.position, item.header)
 
     def torn_at(self) -> int | None:
         """Where a write begins that was not finished."""
