@@ -115,6 +115,13 @@ _SIZE = Kind(
     "SIZE",
     "_bytes",
 )
+_LARGE_SIZE = Kind(
+    _within(parse_size, 2**25, 2**36),
+    format_size,
+    "a size from 32MiB to 64GiB, such as 64MiB or 2GiB",
+    "SIZE",
+    "_bytes",
+)
 _TEXT = Kind(str, str, "any text; empty switches it off", "TEXT")
 _PATH = Kind(str, str, "a path; empty switches it off", "PATH")
 _YES_OR_NO = Kind(_parse_yes_or_no, lambda yes: "yes" if yes else "no", "yes or no", "YES|NO")
@@ -184,7 +191,7 @@ class Settings:
     )
     log_segment_bytes: int = _setting("128MiB", _SIZE, "size at which a topic begins a new file")
     log_buffer_bytes: int = _setting("64MiB", _SIZE, "records that wait for the disk before producers have to wait")
-    log_cache_bytes: int = _setting("64MiB", _SIZE, "records that are kept in memory for consumers")
+    log_cache_bytes: int = _setting("64MiB", _LARGE_SIZE, "records that are kept in memory for consumers")
     log_keep_interval_s: float = _setting("30s", _DURATION, "how often retention and compaction look for work")
     log_locations: bool = _setting("no", _YES_OR_NO, "whether drivers' positions are written to topic ride.locations")
     log_level: str = _setting("info", _LOG_LEVEL, "least severe log line that is written")

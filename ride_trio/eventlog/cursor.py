@@ -23,6 +23,7 @@ from ride_trio.metrics import Count
 
 # What one trip to a thread brings: several responses' worth, and a fraction of a millisecond of reading.
 READ_AHEAD_BYTES: Final = 1_048_576
+READ_AHEAD_SHARE: Final = 8
 
 
 class NotInMemoryError(Exception):
@@ -252,10 +253,11 @@ class Cursor:
         if row < 0:
             return
         self._check_hole(segment, rows, row)
-        wanted = _some(rows, row)
+        # A part of the cache only: what is needed first must still be there when it is read.
+        wanted = _some(rows, row, min(READ_AHEAD_BYTES, self._reader.cache.bound_bytes // READ_AHEAD_SHARE))
         self._reader.cold_reads.n += 1
         found = await self._reader.run_sync(_read_batches, segment, wanted)
-        for (position, size), batch in zip(wanted, found, strict=False):
+        for (position, size), batch in reversed(list(zip(wanted, found, strict=False))):
             self._reader.cache.put((segment, position), batch, size)
         if not found:
             raise _damaged(self.partition, self.offset, segment, rows.positions[row])
@@ -271,10 +273,9 @@ def _damaged(partition: Partition, offset: int, segment: Segment, position: int)
     )
 
 
-def _some(rows: PartitionIndex, row: int) -> list[tuple[int, int]]:
+def _some(rows: PartitionIndex, row: int, left: int) -> list[tuple[int, int]]:
     """Position and size of the batches that are read together."""
     wanted: list[tuple[int, int]] = []
-    left = READ_AHEAD_BYTES
     while row < len(rows) and rows.sizes[row] and (left > 0 or not wanted):
         wanted.append((rows.positions[row], rows.sizes[row]))
         left -= rows.sizes[row] + HEADER_BYTES
