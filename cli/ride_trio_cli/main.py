@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ride_trio import __version__
-from ride_trio_cli import bench, config, consume, demo, groups, load, produce, serve, topics
+from ride_trio_cli import bench, config, consume, demo, groups, load, log, produce, serve, topics
 from ride_trio_cli.settings_options import with_settings_options
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(topics.app, name="topics")
 app.command()(produce.produce)
 app.command()(consume.consume)
 app.add_typer(groups.app, name="groups")
+app.add_typer(log.app, name="log")
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ runner = CliRunner()
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "config", "demo", "load", "bench", "topics", "produce", "consume", "groups"]
+    "command", ["serve", "config", "demo", "load", "bench", "topics", "produce", "consume", "groups", "log"]
 )
 def test_the_help_names_every_command(command: str) -> None:
     shown = runner.invoke(app, ["--help"])
