@@ -13,18 +13,20 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import trio
 
 from ride_trio.config import Settings
-from ride_trio.errors import ListenError
+from ride_trio.errors import DataDirError, ListenError
+from ride_trio.eventlog import EventLog, LogOptions
 from ride_trio.gateway import Gateway
 from ride_trio.matching import run_matching
 from ride_trio.metrics import Metrics
 from ride_trio.rpc.health import HealthService
 from ride_trio.rpc.reflection import reflection_services
-from ride_trio.services import RideContext, RideStreamService
+from ride_trio.services import RideContext, RideStreamService, TakhinService
 from ride_trio.serving import grpc_server
 from ride_trio.values import Address
 
@@ -62,22 +64,26 @@ class App:
         self.rides = RideContext.build(settings, self.metrics.rides, now)
         self.health = HealthService()
         self.gateway = Gateway(self.metrics.exposition)
+        self.log = EventLog(Path(settings.data_dir), self.metrics.log, _log_options(settings))
         self.server = grpc_server(settings, self.metrics.engine)
-        self._services = [RideStreamService(self.rides).service, self.health.service]
+        self._services = [RideStreamService(self.rides).service, TakhinService(self.log).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
             self.server.add_service(service)
 
     async def run(self, task_status: trio.TaskStatus[Bound]) -> None:
         """Serve until SIGTERM or SIGINT; the second one doesn't wait for the grace time."""
-        async with trio.open_nursery() as nursery:
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                bound = await self._start(nursery)
-                self._announce()
-                tune_gc()
-                log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
-                task_status.started(bound)
-                await self._until_stopped(nursery, signals)
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as below:  # outlives all who write to it
+            await below.start(self.log.run)
+            async with trio.open_nursery() as nursery:
+                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                    bound = await self._start(nursery)
+                    self._announce()
+                    tune_gc()
+                    log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
+                    task_status.started(bound)
+                    await self._until_stopped(nursery, signals)
+                nursery.cancel_scope.cancel()
+            below.cancel_scope.cancel()
 
     async def _start(self, nursery: trio.Nursery) -> Bound:
         settings = self.settings
@@ -133,6 +139,15 @@ class App:
         scope.cancel()
 
 
+def _log_options(settings: Settings) -> LogOptions:
+    return LogOptions(
+        segment_bytes=settings.log_segment_bytes,
+        buffer_bytes=settings.log_buffer_bytes,
+        cache_bytes=settings.log_cache_bytes,
+        keep_every_s=settings.log_keep_interval_s,
+    )
+
+
 async def serve(settings: Settings, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
     """Run a server until SIGTERM or SIGINT.
 
@@ -142,12 +157,13 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[Bound] = tri
 
     Raises:
         ListenError: an address can't be listened on.
+        DataDirError: the data directory can't be used.
     """
     raise_open_files_limit()
     failure: Exception | None = None
     try:
         await App(settings).run(task_status)
-    except* ListenError as group:
+    except* (ListenError, DataDirError) as group:
         failure = _first(group)
     if failure is not None:
         raise failure
@@ -180,6 +196,6 @@ async def _listening(setting: str, address: Address, start: Callable[[], Awaitab
         raise ListenError(f"{setting}={address}: {what}") from error
 
 
-def _first(group: BaseExceptionGroup[ListenError]) -> ListenError:
+def _first(group: BaseExceptionGroup[ListenError | DataDirError]) -> ListenError | DataDirError:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -210,6 +210,7 @@ class LogMetrics:
     Attributes:
         ends: Yields (topic, partition, end offset) when somebody scrapes; set by the log.
         lags: Yields (group, topic, partition, records) then.
+        buffered_bytes: Tells how much is not on disk yet.
     """
 
     def __init__(self) -> None:
@@ -232,7 +233,6 @@ class LogMetrics:
         self._write_time = Histograms("takhin_write_seconds", "Writes of commits to files.", COMMIT_BUCKETS_S)
         self._sync_time = Histograms("takhin_fdatasync_seconds", "Syncs of these files.", COMMIT_BUCKETS_S)
         self._failures = Counts("takhin_commit_failures_total", "Commits that could not be written.")
-        self._buffered = Counts("takhin_buffered_bytes", "Bytes of records that are not on disk yet.", kind="gauge")
         self._cold_reads = Counts("takhin_cold_reads_total", "Reads of older records from files.")
         self.retention = Counts("takhin_retention_segments_total", "Segments deleted or compacted.", ("work",))
         self._freed = Counts("takhin_retention_freed_bytes_total", "Bytes given back to the disk.")
@@ -244,12 +244,12 @@ class LogMetrics:
         self.write_time = self._write_time()
         self.sync_time = self._sync_time()
         self.commit_failures = self._failures()
-        self.buffered = self._buffered()
         self.cold_reads = self._cold_reads()
         self.freed = self._freed()
         self.journal_queue = self._journal_queue()
         self.ends: Callable[[], Iterable[tuple[str, int, int]]] = tuple
         self.lags: Callable[[], Iterable[tuple[str, str, int, int]]] = tuple
+        self.buffered_bytes: Callable[[], int] = int
 
     def gauges(self) -> Iterator[Metric]:
         """What is looked up when somebody scrapes."""
@@ -263,8 +263,9 @@ class LogMetrics:
         )
         for group, topic, partition, lag in self.lags():
             lags.add_metric((group, topic, str(partition)), lag)
-        yield ends
-        yield lags
+        buffered = GaugeMetricFamily("takhin_buffered_bytes", "Bytes of records that are not on disk yet.")
+        buffered.add_metric((), self.buffered_bytes())
+        yield from (ends, lags, buffered)
 
 
 def _families(group: EngineMetrics | RideMetrics | LogMetrics) -> Iterator[Counts | Histograms]:

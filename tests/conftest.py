@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from itertools import count
 
 import pytest
 
 # Set by .ci/run. Elsewhere a test whose tool is missing (node, say) skips and tells why.
+_numbers = count()
 REQUIRE_ALL = bool(os.environ.get("RIDE_TRIO_REQUIRE_ALL"))
 
 
@@ -15,6 +17,12 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, where RIDE_TRIO_REQUIRE_ALL allows none: {report.longrepr}"
+
+
+@pytest.fixture(autouse=True)
+def _data_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A server that a test starts finds an empty data directory, and leaves the user's alone."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path_factory.getbasetemp() / f"data-{next(_numbers)}"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -50,7 +51,7 @@ async def bound() -> AsyncIterator[Bound]:
 
 
 async def _serve(settings: Settings, ended: trio.Event | None = None, *, task_status: trio.TaskStatus[Bound]) -> None:
-    await app.serve(settings, task_status=task_status)
+    await app.serve(replace(settings, data_dir=os.environ["DATA_DIR"]), task_status=task_status)
     if ended is not None:
         ended.set()
 
@@ -128,7 +129,7 @@ async def test_health_reflection_and_readiness(bound: Bound) -> None:
     assert await serving(bound.grpc.port) == HealthCheckResponse.SERVING
     assert await fetch(bound.metrics, "/readyz") == (200, "OK\n")
     names = {service.name for service in App(SETTINGS)._services}
-    assert names == {"ride.v1.RideStreamService", "grpc.health.v1.Health"}
+    assert names == {"ride.v1.RideStreamService", "takhin.v1.TakhinService", "grpc.health.v1.Health"}
 
 
 async def test_bytes_that_are_no_envelope_end_the_call(bound: Bound) -> None:
@@ -230,12 +231,13 @@ async def test_an_address_in_use_is_named(name: str) -> None:
     address = Address("127.0.0.1", taken.socket.getsockname()[1])
     async with taken:
         with pytest.raises(ListenError, match=f"^{name.upper()}=127.0.0.1:{address.port}: "):
-            await app.serve(replace(SETTINGS, **{name: address}))
+            await app.serve(replace(SETTINGS, data_dir=os.environ["DATA_DIR"], **{name: address}))
 
 
 async def test_a_host_that_is_not_ours_is_named() -> None:
     with pytest.raises(ListenError, match=r"GRPC_LISTEN_ADDR=no-such-host\.invalid:0: "):
-        await app.serve(replace(SETTINGS, grpc_listen_addr=Address("no-such-host.invalid", 0)))
+        address = Address("no-such-host.invalid", 0)
+        await app.serve(replace(SETTINGS, data_dir=os.environ["DATA_DIR"], grpc_listen_addr=address))
 
 
 async def test_all_interfaces_get_one_port() -> None:

@@ -44,7 +44,7 @@ async def test_a_unix_socket_and_tls_beside_it(nursery: trio.Nursery, tmp_path: 
         "grpc_tls_cert": str(tmp_path / "both.pem"),
         "grpc_tls_key": str(tmp_path / "both.pem"),
     }
-    await nursery.start(serve, load_settings(given, {}))
+    await nursery.start(serve, load_settings(given))
     stream = await trio.open_unix_socket(str(tmp_path / "grpc.sock"))
     request, response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
     async with (
@@ -62,12 +62,12 @@ async def test_a_unix_socket_and_tls_beside_it(nursery: trio.Nursery, tmp_path: 
 async def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(ListenError, match=r"missing\.pem"):
-        await serve(load_settings({**HERE, "grpc_tls_cert": missing, "grpc_tls_key": missing}, {}))
+        await serve(load_settings({**HERE, "grpc_tls_cert": missing, "grpc_tls_key": missing}))
 
 
 async def test_who_has_no_token_is_refused_and_who_has_one_is_its_user(nursery: trio.Nursery, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("t1 ann\n")
-    bound = await nursery.start(serve, load_settings({**HERE, "auth_tokens": str(tmp_path / "tokens")}, {}))
+    bound = await nursery.start(serve, load_settings({**HERE, "auth_tokens": str(tmp_path / "tokens")}))
     path, said = "/ride.v1.RideStreamService/Connect", ride_pb2.ClientEnvelope(heartbeat=ride_pb2.Heartbeat(seq=1))
     async with Channel("127.0.0.1", bound.grpc.port) as channel:
         async with channel.open(path, ride_pb2.ClientEnvelope, ride_pb2.ServerEnvelope) as call:

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from ride_trio.errors import LogError, LogFailedError, LogFullError, LogStoppedError
-from ride_trio.eventlog.batches import HEADER_BYTES
 from ride_trio.eventlog.partition import Batch, Partition
+from ride_trio.eventlog.placing import end_of, place
 from ride_trio.eventlog.segments import Segment
 from ride_trio.metrics import LogMetrics
 
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 # A commit of this size is worth a write of its own while an earlier one is being synced.
 LARGE_BYTES: Final = 1_048_576
+# Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
+LATE_S: Final = 30.0
+WATCH_EVERY_S: Final = 1.0
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Part = tuple[Segment, int, list[Batch]]  # a file, where in it, and what
 
@@ -60,20 +63,33 @@ class Commit:
         level: How far it is.
         error: Why it has failed.
         hurried: Somebody waits for `WRITTEN`.
+        late: It has been on its way for so long that nobody waits any more.
         began_at: trio's clock, s, when its first record came.
         listeners: Called at each change of `level`.
         rolls: Topics that begin a segment with it: those that were asked to, then those whose segment got too large.
         parts: What goes into which file, from where on; nothing, when a segment only begins.
     """
 
-    __slots__ = ("_lot", "batches", "began_at", "error", "hurried", "level", "listeners", "parts", "rolls", "size")
+    __slots__ = (
+        "_lot",
+        "batches",
+        "began_at",
+        "error",
+        "hurried",
+        "late",
+        "level",
+        "listeners",
+        "parts",
+        "rolls",
+        "size",
+    )
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.size = 0
         self.level = Level.QUEUED
         self.error: LogError | None = None
-        self.hurried = False
+        self.hurried = self.late = False
         self.began_at = 0.0
         self.listeners: list[Callable[[], None]] = []
         self.rolls: dict[Topic, None] = {}
@@ -101,6 +117,10 @@ class Commit:
         self.level, self.error = level, error
         if self._lot is not None:
             self._lot.unpark_all()
+        self.tell()
+
+    def tell(self) -> None:
+        """Let all who listen look again."""
         for listener in self.listeners:
             listener()
 
@@ -200,9 +220,14 @@ class Commits:
             self._due.set()
 
     def holding(self, partition: Partition, offset: int) -> Commit | None:
-        """A commit that is synced no earlier than the record at an offset; None if that is on disk."""
-        if offset < partition.end_offset:
+        """A commit that is written and synced no earlier than the record at an offset, and fails only if that may have.
+
+        None, if the record is on disk, or its topic was deleted.
+        """
+        if offset < partition.end_offset or partition.topic.deleted:
             return None
+        if offset < partition.written_offset:
+            return next(commit for commit in reversed(self.in_flight) if commit.level is Level.WRITTEN)
         return self.gathering if self.gathering.batches else self.in_flight[-1]
 
     def roll(self, topic: Topic) -> Commit:
@@ -225,6 +250,15 @@ class Commits:
             self._due = trio.Event()
             self.hand_over_if_due()
 
+    async def watch(self) -> None:
+        """Give up those that wait for a disk that does not answer, for ever: one timer for all of them."""
+        while True:
+            await trio.sleep(WATCH_EVERY_S)
+            for commit in (*self.in_flight, self.gathering):
+                if commit.batches and not commit.late and self._now() - commit.began_at >= LATE_S:
+                    commit.late = True
+                    commit.tell()
+
     def hand_over_if_due(self) -> None:
         commit = self.gathering
         if not (commit.batches or commit.rolls) or self._writing is not None or self.failed is not None:
@@ -234,44 +268,11 @@ class Commits:
         self.gathering = Commit()
         for batch in commit.batches:
             batch.partition.close_batch()
-        self._place(commit)
+        place(commit, self._segment_bytes, self._now_ms())
         self._writing = commit
         self.in_flight.append(commit)
         self._in_flight_bytes += commit.size
         self.writer.submit(commit)
-
-    def _place(self, commit: Commit) -> None:
-        """Give each batch its place in its topic's newest segment."""
-        topics: dict[Topic, list[Batch]] = {topic: [] for topic in commit.rolls}
-        for batch in commit.batches:
-            topics.setdefault(batch.partition.topic, []).append(batch)
-        for topic, batches in topics.items():
-            if not topic.deleted:
-                self._place_in(topic, batches, commit)
-
-    def _place_in(self, topic: Topic, batches: list[Batch], commit: Commit) -> None:
-        bound = topic.segment_bytes(self._segment_bytes)
-        part: Part | None = None
-        if topic in commit.rolls and topic.active.has_batches:
-            part = self._begin_segment(topic, batches, commit)
-        for number, batch in enumerate(batches):
-            size = HEADER_BYTES + batch.size
-            if topic.active.has_batches and topic.active.size + size > bound:
-                part = self._begin_segment(topic, batches[number:], commit)
-            elif part is None:
-                part = (topic.active, topic.active.size, [])
-                commit.parts.append(part)
-            segment, _, placed = part
-            batch.segment, batch.position = segment, segment.size
-            placed.append(batch)
-            segment.size += size
-
-    def _begin_segment(self, topic: Topic, rest: list[Batch], commit: Commit) -> Part:
-        segment = topic.roll(self._now_ms(), rest)
-        part: Part = (segment, segment.size, [])
-        commit.parts.append(part)
-        commit.rolls[topic] = None
-        return part
 
     # ------------------------------------------------------------------ called back
 
@@ -283,7 +284,7 @@ class Commits:
             batch.partition.written_offset = batch.end_offset
         for segment, position, batches in commit.parts:
             segment.exists = True
-            segment.written = _end_of(position, batches)
+            segment.written = end_of(position, batches)
         commit.reach(Level.WRITTEN)
         self._due.set()
 
@@ -313,7 +314,7 @@ class Commits:
                 partition.topic.produced.n += batch.count
                 partition.topic.produced_bytes.n += len(payload)
                 moved[partition] = None
-            segment.synced = _end_of(position, batches)
+            segment.synced = end_of(position, batches)
         if commit.batches:
             self._metrics.commit_bytes.observe(commit.size)
             self._metrics.commit_time.observe(self._now() - commit.began_at)
@@ -322,11 +323,19 @@ class Commits:
                 tell()
 
     def on_failed(self, commit: Commit, error: OSError, *, syncing: bool) -> None:
-        """The first commit that could not be written, or synced. What is behind it can't be, either."""
+        """The first commit that could not be written, or synced. What is behind it can't be, either.
+
+        Args:
+            commit: It.
+            error: Why.
+            syncing: Nobody knows what is on disk now.
+        """
+        if self.failed is not None:
+            return
         self._metrics.commit_failures.n += 1
         if syncing:
             self.failed = LogFailedError(f"the log can't be written any more: {error}; start the server anew")
-            log.critical("sync of the log failed, nothing more is accepted: %s", error)
+            log.critical("the log can't be written any more, nothing is accepted: %s", error)
             failure: LogError = self.failed
         elif error.errno in _NO_ROOM:
             failure = LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
@@ -372,8 +381,3 @@ class Commits:
                 await last.wait(Level.SYNCED)
             except LogError:
                 continue
-
-
-def _end_of(position: int, batches: list[Batch]) -> int:
-    """Where a part ends that begins at a position."""
-    return batches[-1].position + HEADER_BYTES + len(batches[-1].payload) if batches else position

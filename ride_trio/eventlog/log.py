@@ -136,6 +136,7 @@ class EventLog:
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
         self.groups = Groups(self.metadata, self.topics)
         self.metrics.ends, self.metrics.lags = self._ends, self.groups.lags
+        self.metrics.buffered_bytes = lambda: self.commits.size_bytes
         self.keeper = Keeper(self, self._run_sync)
         async with trio.open_nursery() as threads:
             if self._make_writer is None:
@@ -148,6 +149,7 @@ class EventLog:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.keeper.run, self.options.keep_every_s)
                     nursery.start_soon(self.commits.run)
+                    nursery.start_soon(self.commits.watch)
                     task_status.started()
             finally:
                 await self._settle()
@@ -172,7 +174,7 @@ class EventLog:
         for row in rows:
             try:
                 found = await self._run_sync(
-                    recover, self.data_dir.folder(row.topic_id), row.topic_id, row.num_partitions, self.now_ms()
+                    _recovered, self.data_dir.folder(row.topic_id), row.topic_id, row.num_partitions, self.now_ms()
                 )
             except OSError as error:
                 raise DataDirError(f"topic '{row.name}': {error}") from error
@@ -246,10 +248,10 @@ class EventLog:
             topic_id = await self.metadata.create_topic(name, num_partitions, configs, created_ms)
             with trio.CancelScope(shield=True):  # the row is there: now the topic has to be, too
                 found = await self._run_sync(
-                    _first_segment, self.data_dir.folder(topic_id), topic_id, num_partitions, created_ms
+                    _recovered, self.data_dir.folder(topic_id), topic_id, num_partitions, created_ms
                 )
             topic = self._add(TopicRow(topic_id, name, num_partitions, configs, created_ms), found)
-        self.groups.topics_changed()
+            self.groups.topics_changed()
         return topic
 
     async def delete_topic(self, name: str) -> None:
@@ -262,8 +264,8 @@ class EventLog:
             topic = self.topic(name)
             await self.metadata.delete_topic(topic.topic_id)
             del self.topics[name]
-        topic.deleted = True
-        self.groups.topics_changed()
+            topic.deleted = True
+            self.groups.topics_changed()
         for partition in topic.partitions:
             for tell in partition.watchers:
                 tell()
@@ -286,7 +288,9 @@ class EventLog:
         return ((t.name, p.number, p.end_offset) for t in self.topics.values() for p in t.partitions)
 
 
-def _first_segment(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recovered:
+def _recovered(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recovered:
+    """What there is, with a first segment that has its file. Blocks."""
     found = recover(folder, topic_id, partitions, now_ms)
-    make_segment(found.segments[0])
+    if not found.segments[-1].exists:
+        make_segment(found.segments[-1])
     return found

@@ -2,5 +2,6 @@
 
 from ride_trio.services.ride_context import RideCall, RideContext
 from ride_trio.services.rides import RideStreamService
+from ride_trio.services.takhin import TakhinService
 
-__all__ = ["RideCall", "RideContext", "RideStreamService"]
+__all__ = ["RideCall", "RideContext", "RideStreamService", "TakhinService"]

@@ -1,0 +1,229 @@
+"""One ConsumeMessages call: a reader of one partition, or a group's member with what it is assigned.
+
+Responses go out by a source: when a partition has more, each of its readers is marked, and at the end of the pass it is
+asked for what its windows let out. What all tails of a partition get is made once. A reader that does not read is not
+asked, and holds nothing but its place. The call's task sleeps, and wakes for what has to wait: a file to be read, a
+time that has passed, the end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
+
+import trio
+
+from ride_trio.errors import LogError
+from ride_trio.eventlog.cursor import Cursor, NotInMemoryError
+from ride_trio.eventlog.log import EventLog
+from ride_trio.pb.takhin.v1.takhin_pb2 import ConsumeMessagesRequest, ConsumeMessagesResponse
+
+DEFAULT_MAX_BYTES: Final = 1_048_576
+DEFAULT_MAX_WAIT_S: Final = 0.5
+# A response is at least so large if there is as much, however little a window lets out at the moment.
+_LEAST_ROOM_BYTES: Final = 4_096
+
+
+class _Shared(NamedTuple):
+    """What brings a tail to a partition's end: the same bytes for all that are at the same place."""
+
+    begin: int
+    end: int
+    data: bytes
+
+
+class ConsumeCall(Protocol):
+    """A call as the consumer uses it; `ride_trio.rpc.Call` is one."""
+
+    @property
+    def sendable_bytes(self) -> int: ...
+    async def start(self) -> None: ...
+    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
+    def wake_source(self) -> None: ...
+    def flush_source(self) -> Awaitable[None]: ...
+
+
+class Consumer:
+    """See the module's text.
+
+    Args:
+        log: The log.
+        call: It.
+        request: What it asks for.
+    """
+
+    def __init__(self, log: EventLog, call: ConsumeCall, request: ConsumeMessagesRequest) -> None:
+        self._log = log
+        self._call = call
+        self._max_bytes = request.max_bytes or DEFAULT_MAX_BYTES
+        self._min_bytes: int = request.min_bytes
+        self._max_wait_s = request.max_wait_ms / 1_000 if request.max_wait_ms else DEFAULT_MAX_WAIT_S
+        self._left = request.max_batches or None
+        self._cursors: deque[Cursor] = deque()
+        self._first: deque[bytes] = deque()  # what goes out before any records
+        self._error: LogError | None = None
+        self._missing: Cursor | None = None  # whose records have to be loaded
+        self._overdue = False  # max_wait has passed: what there is goes out
+        self._work = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    # ------------------------------------------------------------------ what it reads
+
+    def add(self, cursor: Cursor) -> None:
+        """Read a partition, too."""
+        self._cursors.append(cursor)
+        cursor.partition.watchers[self.wake] = None
+        self.wake()
+
+    def remove(self, topic: str, number: int) -> None:
+        """Read a partition no longer; not another record of it goes out."""
+        for cursor in list(self._cursors):
+            if cursor.partition.topic.name == topic and cursor.partition.number == number:
+                self._cursors.remove(cursor)
+                cursor.partition.watchers.pop(self.wake, None)
+
+    def say(self, response: ConsumeMessagesResponse) -> None:
+        """Send a response before any more records."""
+        self._first.append(response.SerializeToString())
+        self.wake()
+
+    def fail(self, error: LogError) -> None:
+        """End the call with this."""
+        self._error = self._error or error
+        self._work.set()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._call.wake_source()
+
+    # ------------------------------------------------------------------ its life
+
+    async def run(self) -> None:
+        """Until the caller leaves, or has what it wanted.
+
+        Raises:
+            LogError: It can't go on.
+        """
+        self._log.metrics.consumers.n += 1
+        try:
+            await self._call.start()
+            self._call.set_source(self.pull)
+            self.wake()
+            while self._left is None or self._left > 0:
+                await self._wait()
+                if self._error is not None:
+                    break
+                await self._load()
+        finally:
+            self._log.metrics.consumers.n -= 1
+            for cursor in self._cursors:
+                cursor.partition.watchers.pop(self.wake, None)
+        await self._call.flush_source()
+        if self._error is not None:
+            raise self._error
+
+    async def _wait(self) -> None:
+        """Sleep until there is work for a task; with a minimum or a number of rounds, at most max_wait."""
+        timed = self._min_bytes > 1 or self._left is not None
+        with trio.move_on_after(self._max_wait_s if timed else float("inf")) as scope:
+            await self._work.wait()
+        self._work = trio.Event()
+        if scope.cancelled_caught and self._missing is None:
+            self._round_is_over()
+
+    def _round_is_over(self) -> None:
+        """max_wait has passed: what there is goes out, or nothing does."""
+        if any(cursor.is_behind for cursor in self._cursors):
+            self._overdue = True
+            self.wake()
+        elif self._left is not None:
+            self._left -= 1
+
+    async def _load(self) -> None:
+        cursor = self._missing
+        if cursor is None:
+            return
+        try:
+            await cursor.load()
+        except LogError as error:
+            self._error = error
+            self._work.set()
+        self._missing = None
+        self.wake()
+
+    # ------------------------------------------------------------------ the source
+
+    def pull(self) -> bytes:
+        """The next response. No task may be woken here."""
+        if self._first:
+            return self._first.popleft()
+        if self._missing is None and self._error is None and self._left != 0 and self._is_due():
+            for _ in range(len(self._cursors)):
+                cursor = self._cursors[0]
+                if cursor.offset != cursor.partition.end_offset or cursor.partition.topic.deleted:
+                    data = self._pull_from(cursor)
+                    if data is not None:
+                        return data
+                    break
+                self._cursors.rotate(-1)
+        raise trio.WouldBlock
+
+    def _is_due(self) -> bool:
+        if self._min_bytes <= 1 or self._overdue:
+            return True
+        return sum(cursor.waiting_bytes(self._min_bytes) for cursor in self._cursors) >= self._min_bytes
+
+    def _pull_from(self, cursor: Cursor) -> bytes | None:
+        try:
+            return self._respond(cursor)
+        except NotInMemoryError:
+            self._missing = cursor
+        except LogError as error:
+            self._error = error
+        self._token.run_sync_soon(self._work.set)
+        return None
+
+    def _shared(self, cursor: Cursor, room: int) -> bytes | None:
+        """The response that another tail at the same place has just got."""
+        partition = cursor.partition
+        shared: _Shared | None = self._log.cache.get(partition)
+        if (
+            shared is None
+            or shared.begin != cursor.offset
+            or shared.end != partition.end_offset
+            or len(shared.data) > room
+            or partition.topic.deleted
+        ):
+            return None
+        cursor.offset = shared.end
+        return shared.data
+
+    def _respond(self, cursor: Cursor) -> bytes | None:
+        partition = cursor.partition
+        room = min(self._max_bytes, max(self._call.sendable_bytes, _LEAST_ROOM_BYTES))
+        begin, topic = cursor.offset, partition.topic
+        data = self._shared(cursor, room)
+        if data is None:
+            entries = cursor.read(room)
+            if not entries:
+                return None
+            data = _head(topic.name, partition.number, partition.end_offset) + entries
+            if cursor.offset == partition.end_offset:
+                self._log.cache.put(partition, _Shared(begin, cursor.offset, data), len(data))
+        self._overdue = False
+        if self._left is not None:
+            self._left -= 1
+            self._token.run_sync_soon(self._work.set)
+        self._cursors.rotate(-1)
+        topic.consumed.n += cursor.offset - begin
+        topic.consumed_bytes.n += len(data)
+        return data
+
+
+def _head(topic: str, partition: int, end_offset: int) -> bytes:
+    """A response without its records."""
+    data: bytes = ConsumeMessagesResponse(
+        topic=topic, partition=partition, high_watermark=end_offset
+    ).SerializeToString()
+    return data

@@ -1,0 +1,302 @@
+"""From ProduceMessageRequests to records in partitions, and back to answers.
+
+A stream's requests are taken by a sink and its answers go out by a source, so no task is woken a record: the sink gives
+a record its offset and its answer its place in line, and when a commit is safe the line moves on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+import trio
+
+from ride_trio.errors import (
+    InvalidAcksError,
+    InvalidRecordError,
+    LogError,
+    MessageTooLargeError,
+    RequestTimedOutError,
+)
+from ride_trio.eventlog.commits import LATE_S, Commit, Level
+from ride_trio.eventlog.log import EventLog
+from ride_trio.eventlog.partition import Partition
+from ride_trio.eventlog.topic import Topic
+from ride_trio.metrics import Counts
+from ride_trio.pb.takhin.v1.takhin_pb2 import ProduceMessageRequest, ProduceMessageResponse, Record
+from ride_trio.rpc.wakeup import Wakeup
+
+# Requests of one stream that wait for their answers. The next ones wait in its flow-control window.
+MAX_UNANSWERED: Final = 4_096
+_LEVELS: Final = {0: Level.QUEUED, 1: Level.WRITTEN, -1: Level.SYNCED}
+_BY_US: Final = -1  # the partition of who leaves the choice to us
+_NEVER: Final = float("inf")
+
+
+class Answer(NamedTuple):
+    """An answer in line.
+
+    Attributes:
+        commit: What it waits for; None if for nothing.
+        level: How far that has to be.
+        data: The answer, if all goes well.
+        deadline: trio's clock, s.
+    """
+
+    commit: Commit | None
+    level: Level
+    data: bytes
+    deadline: float
+
+    @property
+    def is_ready(self) -> bool:
+        return self.commit is None or self.commit.level >= self.level
+
+
+class Producing:
+    """Puts records into partitions; one a server.
+
+    Args:
+        log: The log.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self._refused: Counts = log.metrics.refused
+        self._answer = ProduceMessageResponse()  # filled anew for each
+
+    def take(self, request: ProduceMessageRequest) -> Answer:
+        """Queue a record. Its offset is given out now; what goes wrong is the answer."""
+        try:
+            return self._take(request)
+        except LogError as error:
+            return Answer(None, Level.QUEUED, self.refusal(request.topic, request.partition, error), _NEVER)
+
+    def _take(self, request: ProduceMessageRequest) -> Answer:
+        log = self.log
+        commits = log.commits
+        if commits.failed is not None or commits.stopped:
+            commits.check()
+        level = _LEVELS.get(request.required_acks)
+        if level is None:
+            raise InvalidAcksError(f"required_acks {request.required_acks}: allowed is 0, 1 and -1")
+        name = request.topic
+        topic = log.topics.get(name) or log.topic(name)
+        record, producer_id = request.record, request.producer_id
+        partition = self._partition(topic, request.partition, record, producer_id)
+        timestamp = record.timestamp
+        if timestamp <= 0:
+            if timestamp:
+                raise InvalidRecordError(f"timestamp {timestamp}: Unix milliseconds are expected")
+            record.timestamp = timestamp = log.now_ms()
+        if producer_id:
+            offset, commit = self._append_from(partition, request, record, timestamp)
+        else:
+            offset = partition.next_offset
+            partition.append(_encode(topic, record, partition.number, offset), timestamp)
+            commit = commits.gathering
+        if level is Level.WRITTEN:
+            commits.hurry()
+        answer = self._answer
+        answer.topic, answer.partition, answer.offset, answer.timestamp = name, partition.number, offset, timestamp
+        timeout_ms = request.timeout_ms
+        began = commit.began_at if commit is not None else 0.0
+        deadline = began + (timeout_ms / 1_000 if timeout_ms > 0 else LATE_S)
+        return Answer(commit, level, answer.SerializeToString(), deadline)
+
+    def _partition(self, topic: Topic, number: int, record: Record, producer_id: int) -> Partition:
+        if number == _BY_US:
+            if producer_id:
+                number = topic.partitioner.choose_for(producer_id, record.key)
+            else:
+                number = topic.partitioner.choose(record.key, len(record.value))
+        elif not 0 <= number < len(topic.partitions):
+            return topic.partition(number)  # raises
+        if topic.config.compact and not record.key:
+            raise InvalidRecordError(f"topic '{topic.name}' is compacted: its records need keys")
+        return topic.partitions[number]
+
+    def _append_from(
+        self, partition: Partition, request: ProduceMessageRequest, record: Record, timestamp: int
+    ) -> tuple[int, Commit | None]:
+        """For an idempotent producer: the offset that it has, or has had before."""
+        producer_id, epoch, sequence = request.producer_id, request.producer_epoch, request.sequence
+        if sequence < 0 or epoch < 0:
+            raise InvalidRecordError(f"sequence {sequence}, producer_epoch {epoch}: both count from 0")
+        known = partition.producers.of(producer_id, epoch).offset_of(sequence)
+        commits = self.log.commits
+        if known is not None:
+            partition.topic.duplicates.n += 1
+            return known, commits.holding(partition, known)
+        offset = partition.next_offset
+        data = _encode(partition.topic, record, partition.number, offset)
+        partition.append_from(producer_id, epoch, sequence, data, timestamp)
+        return offset, commits.gathering
+
+    def refusal(self, topic: str, partition: int, error: LogError) -> bytes:
+        """An answer that says what was wrong."""
+        self._refused(error.code).n += 1
+        return ProduceMessageResponse(topic=topic, partition=partition, error=error.detail).SerializeToString()
+
+    def outcome(self, answer: Answer) -> bytes:
+        """A ready answer, as bytes: an error if its commit has failed."""
+        commit = answer.commit
+        if commit is None or commit.error is None or answer.level is Level.QUEUED:
+            return answer.data
+        return self.failed(answer, commit.error)
+
+    def failed(self, answer: Answer, error: LogError) -> bytes:
+        """An answer that turned out otherwise."""
+        meant = ProduceMessageResponse.FromString(answer.data)
+        return self.refusal(meant.topic, meant.partition, error)
+
+    async def one(self, request: ProduceMessageRequest) -> bytes:
+        """A unary call's: queue a record and wait for its answer."""
+        while self.log.commits.is_full:
+            await self.log.commits.wait_room()
+        answer = self.take(request)
+        if not answer.is_ready:
+            if request.timeout_ms > 0:
+                with trio.move_on_at(answer.deadline):
+                    await _ready(answer)
+            else:
+                await _ready(answer)  # the log gives it up by itself; a scope a call costs as much as the record
+            if not answer.is_ready:
+                return self.failed(answer, timed_out())
+        return self.outcome(answer)
+
+
+async def _ready(answer: Answer) -> None:
+    """Wait until an answer is ready, or its commit is given up."""
+    commit, level, wakeup = answer.commit, answer.level, Wakeup()
+    assert commit is not None
+
+    def tell() -> None:
+        if commit.level >= level or commit.late:
+            wakeup.set()
+
+    commit.listeners.append(tell)
+    await wakeup.parked()
+
+
+def _encode(topic: Topic, record: Record, partition: int, offset: int) -> bytes:
+    """The record as it is stored."""
+    record.offset = offset
+    record.partition = partition
+    data: bytes = record.SerializeToString()
+    if len(data) > topic.config.max_message_bytes:
+        raise MessageTooLargeError(
+            f"record of {len(data)} bytes: topic '{topic.name}' takes up to {topic.config.max_message_bytes}"
+        )
+    return data
+
+
+def timed_out() -> RequestTimedOutError:
+    return RequestTimedOutError("not acknowledged within timeout_ms; it may be stored all the same")
+
+
+class ProduceCall(Protocol):
+    """A call as the stream uses it; `ride_trio.rpc.Call` is one."""
+
+    async def start(self) -> None: ...
+    def set_sink(self, sink: Callable[[Any], bool], /) -> None: ...
+    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
+    def wake_source(self) -> None: ...
+    def resume(self) -> None: ...
+    def flush_source(self) -> Awaitable[None]: ...
+
+
+class ProduceStream:
+    """One ProduceMessageStream call.
+
+    Args:
+        producing: Where records go.
+        call: It.
+    """
+
+    def __init__(self, producing: Producing, call: ProduceCall) -> None:
+        self._producing = producing
+        self._commits = producing.log.commits
+        self._call: ProduceCall | None = call
+        self._line: deque[Answer] = deque()
+        self._listens_to: Commit | None = None
+        self._at_end = False
+        self._timer_at = _NEVER
+        self._changed = trio.Event()
+
+    async def run(self) -> None:
+        """Until the client has ended its side and has all answers."""
+        call = self._call
+        assert call is not None
+        try:
+            await call.start()
+            call.set_source(self.pull)
+            call.set_sink(self.take)
+            while not (self._at_end and not self._line):
+                with trio.move_on_at(self._timer_at):
+                    await self._changed.wait()
+                self._changed = trio.Event()
+                self._expire()
+            await call.flush_source()
+        finally:
+            self._call = None
+
+    def take(self, request: ProduceMessageRequest | None) -> bool:
+        """The sink."""
+        line = self._line
+        if request is None:
+            self._at_end = True
+            self._changed.set()
+            return True
+        if self._commits.is_full:
+            self._commits.when_room(self._resume)
+            return False
+        if len(line) >= MAX_UNANSWERED:
+            return False  # offered again when an answer has gone out
+        answer = self._producing.take(request)
+        line.append(answer)
+        commit = answer.commit
+        if commit is not self._listens_to and commit is not None:
+            self._listens_to = commit
+            commit.listeners.append(self._progressed)
+        if answer.deadline < self._timer_at:
+            self._timer_at = answer.deadline
+            self._changed.set()
+        if len(line) == 1 and answer.is_ready:
+            self._progressed()
+        return True
+
+    def pull(self) -> bytes:
+        """The source."""
+        line = self._line
+        if not line or not line[0].is_ready:
+            raise trio.WouldBlock
+        answer = line.popleft()
+        if not line and self._at_end:
+            self._call_soon()
+        return self._producing.outcome(answer)
+
+    def _call_soon(self) -> None:
+        """The last answer is out. No task may be woken from a source, so the next pass does it."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self._changed.set)
+
+    def _progressed(self) -> None:
+        if self._call is not None:
+            self._call.wake_source()
+
+    def _resume(self) -> None:
+        if self._call is not None:
+            self._call.resume()
+
+    def _expire(self) -> None:
+        """Answer what has waited for too long, in its place in line, and look for the next one to expire."""
+        now = trio.current_time()
+        if now < self._timer_at:
+            return
+        for number, answer in enumerate(self._line):
+            if not answer.is_ready and answer.deadline <= now:
+                late = self._producing.failed(answer, timed_out())
+                self._line[number] = Answer(None, Level.QUEUED, late, _NEVER)
+        self._timer_at = min((a.deadline for a in self._line if not a.is_ready), default=_NEVER)
+        self._progressed()
