@@ -41,6 +41,10 @@ class Handle:
         os.close(self.fd)
 
 
+class UncertainError(OSError):
+    """A write has failed and could not be taken back: nobody knows what is in the files."""
+
+
 class Files:
     """Writes commits to segment files. For one thread.
 
@@ -57,7 +61,8 @@ class Files:
             What has to be synced.
 
         Raises:
-            OSError: It could not; the files are as long as they were before.
+            UncertainError: It could not, and has left something behind.
+            OSError: It could not; the files are as they were before.
         """
         begun: list[tuple[Segment, Handle, int]] = []
         try:
@@ -65,9 +70,8 @@ class Files:
                 handle = self._handle(segment)
                 begun.append((segment, handle, position))
                 _write_at(handle.fd, _buffers(segment, batches), position)
-        except OSError:
-            for segment, handle, position in begun:
-                self._take_back(segment, handle, position)
+        except OSError as error:
+            self._take_back(begun, error)
             raise
         return [handle for _, handle, _ in begun]
 
@@ -82,12 +86,17 @@ class Files:
         self._open.move_to_end(folder)
         return handle
 
-    def _take_back(self, segment: Segment, handle: Handle, position: int) -> None:
-        if segment.exists:
-            os.ftruncate(handle.fd, position)
-        else:
-            self.forget(segment.path.parent)
-            segment.path.unlink(missing_ok=True)
+    def _take_back(self, begun: list[tuple[Segment, Handle, int]], cause: OSError) -> None:
+        """The last one first: no head may say that there is more before it than there is."""
+        try:
+            for segment, handle, position in reversed(begun):
+                if segment.exists:
+                    os.ftruncate(handle.fd, position)
+                else:
+                    self.forget(segment.path.parent)
+                    _remove(segment.path)
+        except OSError as error:
+            raise UncertainError(*error.args) from cause
 
     def forget(self, folder: Path) -> None:
         """Close what is open of a folder."""
@@ -120,9 +129,14 @@ def _create(segment: Segment) -> int:
         sync_folder(segment.path.parent)
     except OSError:
         os.close(fd)
-        segment.path.unlink(missing_ok=True)
+        _remove(segment.path)
         raise
     return fd
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def _sync_before(segment: Segment) -> None:
@@ -230,34 +244,47 @@ class ThreadedWriter:
         self._token.run_sync_soon(function, *args)
 
     def _write_loop(self) -> None:
-        while (commit := self._to_write.get()) is not None:
-            if isinstance(commit, Path):
-                self._files.forget(commit)
-                continue
-            began = perf_counter()
-            try:
-                handles = self._files.write(commit)
-            except OSError as error:
-                self._tell(partial(self._commits.on_failed, commit, error, syncing=False))
-                continue
-            self._tell(self._commits.on_written, commit)
-            self._to_sync.put((commit, handles))
-            self._tell(self._metrics.write_time.observe, perf_counter() - began)
-        self._files.close()
-        self._to_sync.put(None)
+        try:
+            while self._write_next():
+                pass
+        finally:
+            self._files.close()
+            self._to_sync.put(None)
+
+    def _write_next(self) -> bool:
+        """Between two calls nothing is held: neither files, which may have been deleted, nor records."""
+        commit = self._to_write.get()
+        if isinstance(commit, Path):
+            self._files.forget(commit)
+        elif commit is not None:
+            self._write(commit)
+        return commit is not None
+
+    def _write(self, commit: Commit) -> None:
+        began = perf_counter()
+        try:
+            handles = self._files.write(commit)
+        except OSError as error:
+            is_uncertain = isinstance(error, UncertainError)
+            self._tell(partial(self._commits.on_failed, commit, error, syncing=is_uncertain))
+            return
+        self._tell(self._commits.on_written, commit)
+        self._to_sync.put((commit, handles))
+        self._tell(self._metrics.write_time.observe, perf_counter() - began)
 
     def _sync_loop(self) -> None:
-        while (first := self._to_sync.get()) is not None:
-            due, stop = [first], False
-            while not self._to_sync.empty():
-                more = self._to_sync.get()
-                if more is None:
-                    stop = True
-                    break
-                due.append(more)
-            self._sync(due)
-            if stop:
-                return
+        while self._sync_next():
+            pass
+
+    def _sync_next(self) -> bool:
+        """Sync all that is written by now, at once."""
+        due = [self._to_sync.get()]
+        while not self._to_sync.empty():
+            due.append(self._to_sync.get())
+        written = [item for item in due if item is not None]
+        if written:
+            self._sync(written)
+        return len(written) == len(due)
 
     def _sync(self, due: list[tuple[Commit, list[Handle]]]) -> None:
         began = perf_counter()

@@ -17,7 +17,7 @@ from ride_trio.eventlog.entries import split
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.recovery import recover
 from ride_trio.eventlog.topic import Topic
-from ride_trio.eventlog.writer import Files
+from ride_trio.eventlog.writer import Files, UncertainError
 from ride_trio.metrics import LogMetrics
 from ride_trio.pb.takhin.v1.takhin_pb2 import ConsumeMessagesResponse, Record
 
@@ -54,7 +54,7 @@ class StuckWriter:
                 raise self.trouble
             self._files.write(commit)
         except OSError as error:
-            self._commits.on_failed(commit, error, syncing=False)
+            self._commits.on_failed(commit, error, syncing=isinstance(error, UncertainError))
         else:
             self._commits.on_written(commit)
             self.unsynced.append(commit)
@@ -128,7 +128,7 @@ class Core:
 
     def flush(self) -> None:
         """Get all that was accepted to the disk."""
-        while self.commits.gathering.batches or self.commits.in_flight:
+        while self.commits.gathering.batches or self.commits.gathering.rolls or self.commits.in_flight:
             self.commits.hand_over_if_due()
             while self.writer.given:
                 self.writer.write()
@@ -177,3 +177,15 @@ async def read_all(cursor: Cursor, room: int = 1 << 20) -> list[tuple[int, bytes
     while cursor.is_behind:
         found += [(r.offset, r.value) for r in records(await read(cursor, room))]
     return found
+
+
+def gather(core: Core, partition: Partition, *values: bytes) -> Commit:
+    append(partition, *values)
+    return core.commits.gathering
+
+
+def hand_over(core: Core) -> Commit | None:
+    """The commit that is handed over now, if one is."""
+    before = len(core.commits.in_flight)
+    core.commits.hand_over_if_due()
+    return core.commits.in_flight[-1] if len(core.commits.in_flight) > before else None
