@@ -27,9 +27,9 @@ from ride_trio.wire.shared import Shared
 
 log = logging.getLogger(__name__)
 
-# Connections of one address, 18 KB each when they idle: 27 MB. A load balancer that hides its clients' addresses needs
-# more.
-MAX_CONNECTIONS_PER_PEER: Final = 1_500
+# Connections of one address, 20 KB each while they come and idle: 25 MB. A load balancer that hides its clients'
+# addresses needs more.
+MAX_CONNECTIONS_PER_PEER: Final = 1_250
 # How often changed certificates are looked for.
 TLS_RELOAD_S: Final = 10.0
 # After the grace time a cancelled handler still gets to send its status and close.

@@ -50,6 +50,7 @@ class AttackResult:
     p99_beside_ms: float
     growth_bytes: float
     calls: int
+    chunks: int
     answers: str
 
     @property
@@ -76,27 +77,40 @@ def healthy(peer: Peer, stream: Stream, seconds: float) -> list[float]:
     return sorted(times)
 
 
-def attack(name: str, seconds: float, cpu: int | None = None) -> AttackResult:
-    """One attack against a server of its own."""
+def attack(
+    name: str, seconds: float, cpu: int | None = None, *, patience_s: float = 0.0, give_up_s: float | None = None
+) -> AttackResult:
+    """One attack against a server of its own.
+
+    Args:
+        name: Which.
+        seconds: Of a round.
+        cpu: For the server alone.
+        patience_s: The attack goes on for so long until it has had its answer.
+        give_up_s: The server's times for handshakes and pings, instead of its default ones.
+    """
+    times = () if give_up_s is None else (str(round(give_up_s * 1e3)),)
     with (
-        child(SERVERS, CORO, str(Limits().max_concurrent_streams), cpu=cpu) as server,
+        child(SERVERS, CORO, str(Limits().max_concurrent_streams), *times, cpu=cpu) as server,
         closing(Peer(server.port)) as peer,
     ):
         stream = peer.open()
         healthy(peer, stream, WARM_UP_S)
         without = healthy(peer, stream, seconds)
+        server.ask("peak")
         before = server.ask("rss")
-        arguments = [name, str(server.port), str(HEAD_START_S + seconds)]
-        command = [sys.executable, "-m", "ride_trio_loadgen.bench.attacks", *arguments]
+        arguments = [name, str(server.port), str(HEAD_START_S + seconds), str(patience_s)]
+        command = [sys.executable, "-m", "ride_trio_loadgen.bench.attacker", *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attacker:
             try:
                 time.sleep(HEAD_START_S)
                 beside = healthy(peer, stream, seconds)
-                growth = server.ask("rss") - before
-                answers = attacker.communicate(timeout=60)[0].strip()
+                said = attacker.communicate(timeout=60)[0].strip()
             finally:
                 attacker.kill()
-    return AttackResult(name, *_p50_p99(without), *_p50_p99(beside), growth, len(beside), answers)
+        growth = server.ask("peak") - before
+    chunks, _, answers = said.partition(" chunks:")
+    return AttackResult(name, *_p50_p99(without), *_p50_p99(beside), growth, len(beside), int(chunks), answers.strip())
 
 
 def _p50_p99(times: list[float]) -> tuple[float, float]:

@@ -23,7 +23,8 @@ class Child:
         self.pid = process.pid
 
     def ask(self, question: str) -> float:
-        """Ask for a figure: cpu (s since the process began), rss (bytes), gc (longest pause, s)."""
+        """Ask for a figure: cpu (s since the process began), gc (longest pause, s), rss (bytes), peak (its most since
+        this was asked last)."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{question}\n")

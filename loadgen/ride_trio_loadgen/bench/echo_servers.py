@@ -1,9 +1,9 @@
 """The same echo service (see `echo`) under each engine, one a process.
 
-    python -m ride_trio_loadgen.bench.echo_servers ENGINE [MAX_STREAMS]
+    python -m ride_trio_loadgen.bench.echo_servers ENGINE [MAX_STREAMS [GIVE_UP_MS]]
 
 prints its port and answers the questions of `questions.py`. MAX_STREAMS, of our engines, is how many streams a
-connection may have open.
+connection may have open, GIVE_UP_MS what handshakes and pings may take instead of the default times.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ride_trio_loadgen.bench.echo import (
 __all__ = ["ENGINES", "METHOD", "PATH", "SERVICE"]
 
 
-def _coroutine(max_streams: int | None = None) -> None:
+def _coroutine(max_streams: int | None = None, give_up_ms: int | None = None) -> None:
     from ride_trio_loadgen.bench.echo_trio import coroutines, ride_trio
 
-    ride_trio(coroutines(), max_streams)
+    ride_trio(coroutines(), max_streams, give_up_ms)
 
 
 def _generator(max_streams: int | None = None) -> None:

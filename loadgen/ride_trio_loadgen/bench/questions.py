@@ -43,6 +43,14 @@ def resident_bytes() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
+def peak_bytes() -> float:
+    """The most that this process has had resident since it was asked last (Linux)."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
+    return peak_kb * 1_024
+
+
 def _answer(questions: dict[str, Callable[[], float]]) -> None:
     for line in sys.stdin:
         print(questions[line.strip()](), flush=True)
@@ -56,6 +64,6 @@ def ready(port: int, **more: Callable[[], float]) -> None:
         more: What else can be asked, by name; called in another thread than this.
     """
     pauses = CollectorPauses()
-    questions = {"cpu": cpu_s, "rss": resident_bytes, "gc": lambda: pauses.longest_s, **more}
+    questions = {"cpu": cpu_s, "rss": resident_bytes, "peak": peak_bytes, "gc": lambda: pauses.longest_s, **more}
     print(port, flush=True)
     threading.Thread(target=_answer, args=(questions,), daemon=True).start()
