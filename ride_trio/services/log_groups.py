@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from ride_trio.errors import LogError
-from ride_trio.eventlog.group import Change, GroupDescription, Member
+from ride_trio.eventlog.group import Change, Member
+from ride_trio.eventlog.group_reports import GroupDescription
 from ride_trio.eventlog.log import EventLog
 from ride_trio.eventlog.partition import Partition
 from ride_trio.pb.takhin.v1 import takhin_pb2 as pb

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -29,29 +29,23 @@ from ride_trio.rpc.wakeup import Wakeup
 
 # Requests of one stream that wait for their answers. The next ones wait in its flow-control window.
 MAX_UNANSWERED: Final = 4_096
-_LEVELS: Final = {0: Level.QUEUED, 1: Level.WRITTEN, -1: Level.SYNCED}
+# Partitions whose answers are kept to be filled in: those of two topics of the largest kind.
+MAX_KEPT_ANSWERS: Final = 20_000
+_QUEUED: Final = Level.QUEUED
+_WRITTEN: Final = Level.WRITTEN
+_LEVELS: Final = {0: _QUEUED, 1: _WRITTEN, -1: Level.SYNCED}
 _BY_US: Final = -1  # the partition of who leaves the choice to us
 _NEVER: Final = float("inf")
 
 
-class Answer(NamedTuple):
-    """An answer in line.
+# An answer in line: the commit that it waits for (None: it is ready), how far that has to be, the answer if all goes
+# well, and until when it waits (trio's clock, s). A plain tuple: one is made for each record.
+Answer = tuple[Commit | None, Level, bytes, float]
 
-    Attributes:
-        commit: What it waits for; None if for nothing.
-        level: How far that has to be.
-        data: The answer, if all goes well.
-        deadline: trio's clock, s.
-    """
 
-    commit: Commit | None
-    level: Level
-    data: bytes
-    deadline: float
-
-    @property
-    def is_ready(self) -> bool:
-        return self.commit is None or self.commit.level >= self.level
+def is_ready(answer: Answer) -> bool:
+    commit, level, _, _ = answer
+    return commit is None or commit.level >= level
 
 
 class Producing:
@@ -64,14 +58,14 @@ class Producing:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._refused: Counts = log.metrics.refused
-        self._answer = ProduceMessageResponse()  # filled anew for each
+        self._answers: dict[Partition, ProduceMessageResponse] = {}
 
     def take(self, request: ProduceMessageRequest) -> Answer:
         """Queue a record. Its offset is given out now; what goes wrong is the answer."""
         try:
             return self._take(request)
         except LogError as error:
-            return Answer(None, Level.QUEUED, self.refusal(request.topic, request.partition, error), _NEVER)
+            return None, _QUEUED, self.refusal(request.topic, request.partition, error), _NEVER
 
     def _take(self, request: ProduceMessageRequest) -> Answer:
         log = self.log
@@ -96,14 +90,22 @@ class Producing:
             offset = partition.next_offset
             partition.append(_encode(topic, record, partition.number, offset), timestamp)
             commit = commits.gathering
-        if level is Level.WRITTEN:
+        if level is _WRITTEN:
             commits.hurry()
-        answer = self._answer
-        answer.topic, answer.partition, answer.offset, answer.timestamp = name, partition.number, offset, timestamp
+        answer = self._answers.get(partition) or self._answer_for(partition)
+        answer.offset, answer.timestamp = offset, timestamp
         timeout_ms = request.timeout_ms
         began = commit.began_at if commit is not None else 0.0
         deadline = began + (timeout_ms / 1_000 if timeout_ms > 0 else LATE_S)
-        return Answer(commit, level, answer.SerializeToString(), deadline)
+        return commit, level, answer.SerializeToString(), deadline
+
+    def _answer_for(self, partition: Partition) -> ProduceMessageResponse:
+        """The answer to fill in for each of a partition's records."""
+        if len(self._answers) >= MAX_KEPT_ANSWERS:
+            self._answers.clear()  # of partitions that are gone, perhaps
+        answer = ProduceMessageResponse(topic=partition.topic.name, partition=partition.number)
+        self._answers[partition] = answer
+        return answer
 
     def _partition(self, topic: Topic, number: int, record: Record, producer_id: int) -> Partition:
         if number == _BY_US:
@@ -141,14 +143,14 @@ class Producing:
 
     def outcome(self, answer: Answer) -> bytes:
         """A ready answer, as bytes: an error if its commit has failed."""
-        commit = answer.commit
-        if commit is None or commit.error is None or answer.level is Level.QUEUED:
-            return answer.data
-        return self.failed(answer, commit.error)
+        commit, level, data, _ = answer
+        if commit is None or commit.error is None or level is _QUEUED:
+            return data
+        return self.failed(data, commit.error)
 
-    def failed(self, answer: Answer, error: LogError) -> bytes:
-        """An answer that turned out otherwise."""
-        meant = ProduceMessageResponse.FromString(answer.data)
+    def failed(self, answer: bytes, error: LogError) -> bytes:
+        """What is said instead of an answer that turned out otherwise."""
+        meant = ProduceMessageResponse.FromString(answer)
         return self.refusal(meant.topic, meant.partition, error)
 
     async def one(self, request: ProduceMessageRequest) -> bytes:
@@ -156,21 +158,23 @@ class Producing:
         while self.log.commits.is_full:
             await self.log.commits.wait_room()
         answer = self.take(request)
-        if not answer.is_ready:
+        if not is_ready(answer):
+            _, _, data, deadline = answer
             if request.timeout_ms > 0:
-                with trio.move_on_at(answer.deadline):
+                with trio.move_on_at(deadline):
                     await _ready(answer)
             else:
                 await _ready(answer)  # the log gives it up by itself; a scope a call costs as much as the record
-            if not answer.is_ready:
-                return self.failed(answer, timed_out())
+            if not is_ready(answer):
+                return self.failed(data, timed_out())
         return self.outcome(answer)
 
 
 async def _ready(answer: Answer) -> None:
     """Wait until an answer is ready, or its commit is given up."""
-    commit, level, wakeup = answer.commit, answer.level, Wakeup()
+    commit, level, _, _ = answer
     assert commit is not None
+    wakeup = Wakeup()
 
     def tell() -> None:
         if commit.level >= level or commit.late:
@@ -256,21 +260,22 @@ class ProduceStream:
             return False  # offered again when an answer has gone out
         answer = self._producing.take(request)
         line.append(answer)
-        commit = answer.commit
-        if commit is not self._listens_to and commit is not None:
-            self._listens_to = commit
-            commit.listeners.append(self._progressed)
-        if answer.deadline < self._timer_at:
-            self._timer_at = answer.deadline
-            self._changed.set()
-        if len(line) == 1 and answer.is_ready:
+        commit, level, _, deadline = answer
+        if commit is not None and commit.level < level:
+            if commit is not self._listens_to:
+                self._listens_to = commit
+                commit.listeners.append(self._progressed)
+            if deadline < self._timer_at:
+                self._timer_at = deadline
+                self._changed.set()
+        elif len(line) == 1:
             self._progressed()
         return True
 
     def pull(self) -> bytes:
         """The source."""
         line = self._line
-        if not line or not line[0].is_ready:
+        if not line or not is_ready(line[0]):
             raise trio.WouldBlock
         answer = line.popleft()
         if not line and self._at_end:
@@ -295,8 +300,8 @@ class ProduceStream:
         if now < self._timer_at:
             return
         for number, answer in enumerate(self._line):
-            if not answer.is_ready and answer.deadline <= now:
-                late = self._producing.failed(answer, timed_out())
-                self._line[number] = Answer(None, Level.QUEUED, late, _NEVER)
-        self._timer_at = min((a.deadline for a in self._line if not a.is_ready), default=_NEVER)
+            _, _, data, deadline = answer
+            if deadline <= now and not is_ready(answer):
+                self._line[number] = (None, _QUEUED, self._producing.failed(data, timed_out()), _NEVER)
+        self._timer_at = min((answer[3] for answer in self._line if not is_ready(answer)), default=_NEVER)
         self._progressed()
