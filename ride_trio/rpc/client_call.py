@@ -155,8 +155,7 @@ class ClientCall(MessageStream[In, Out]):
             left_s = max(self._deadline - trio.current_time(), _LEAST_S)
             if head.timeout_s is None or abs(head.timeout_s - left_s) > _ALIKE_S:
                 head.timeout_s = left_s
-        link.mark()
-        return link.client.open(head)
+        return link.open(head)
 
     def expect(self, response_type: type[In]) -> None:
         """Change what answers are decoded as, before the first has been received."""

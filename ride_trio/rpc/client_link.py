@@ -22,6 +22,8 @@ from ride_trio.wire.events import (
     StreamReset,
     TrailersReceived,
 )
+from ride_trio.wire.frames import MAX_STREAM_ID
+from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.stream import Stream
 
 # A server that speaks HTTP/2 sends its SETTINGS at once; what doesn't in this time is something else.
@@ -105,6 +107,21 @@ class ClientLink(Link):
         """Wait until the server takes no new calls."""
         await self._ending.wait()
 
+    def open(self, head: RequestHead) -> Stream:
+        """Start a call. After the one with the last stream id (RFC 9113, section 5.1.1) no other begins here."""
+        self.mark()
+        stream = self.client.open(head)
+        if stream.id == MAX_STREAM_ID:
+            self._end_soon("the connection's stream ids are used up")
+        return stream
+
+    def _end_soon(self, reason: str) -> None:
+        """No new calls; those that have begun go on."""
+        self.goaway = True
+        self.reason = reason
+        self._on_change()
+        self._ending.set()
+
     def call_ended(self) -> None:
         """Called by a call: there may be nothing to stay for."""
         if self.goaway and not self.wire.streams:
@@ -133,14 +150,11 @@ class ClientLink(Link):
                 pass
 
     def _on_goaway(self, event: GoAwayReceived) -> None:
-        self.goaway = True
         self.too_many_pings = event.debug == TOO_MANY_PINGS
-        self.reason = f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})"
-        self._on_change()
+        self._end_soon(f"the server is going away ({event.debug.decode('utf-8', 'replace') or event.code})")
         for stream in [s for s in self.wire.streams.values() if s.id > event.last_stream_id]:
             self.wire.reset(stream, ErrorCode.CANCEL)
             _owner(stream).on_lost(self.reason)
-        self._ending.set()
         if not self.wire.streams:
             self.soon(self.leave)
 

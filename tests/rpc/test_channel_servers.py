@@ -14,6 +14,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from ride_trio.rpc import Backoff, Channel, Connectivity, ConsistentHash, Keepalive, Listener, RoundRobin, Server
 from ride_trio.rpc import channel as channel_module
+from ride_trio.wire.frames import MAX_STREAM_ID
 from tests.rpc.desk import until as eventually
 from tests.rpc.echo import NAME, echo_server, open_call, server_of, value
 from tests.rpc.streams import HangingStream
@@ -248,6 +249,17 @@ async def test_wait_for_ready(town: Town, nursery: trio.Nursery) -> None:
         await town.open("late", port)
         await until(channel, Connectivity.READY)
         await eventually(lambda: bool(answers))
+
+
+async def test_a_connection_whose_stream_ids_are_used_up_is_followed_by_another(
+    nursery: trio.Nursery, town: Town
+) -> None:
+    await town.open("a")
+    async with Channel(town.target(), backoff=QUICK) as channel:
+        (subchannel,) = channel._subchannels.values()
+        assert subchannel.link is not None
+        subchannel.link.client._next_stream_id = MAX_STREAM_ID - 2  # a thousand million calls later
+        assert [await ask(channel, wait_for_ready=True) for _ in range(4)] == ["a"] * 4
 
 
 async def test_a_unix_socket(nursery: trio.Nursery, tmp_path: Path) -> None:
