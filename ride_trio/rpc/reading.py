@@ -21,7 +21,7 @@ from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire.frames import PREFIX_BYTES
 from ride_trio.wire.inflow import MESSAGE_OVERHEAD_BYTES
 from ride_trio.wire.states import State
-from ride_trio.wire.stream import Compressed, Stream
+from ride_trio.wire.stream import ENCODINGS, Compressed, Stream
 
 In = TypeVar("In")
 
@@ -159,12 +159,18 @@ class MessageReader(Generic[In]):
         self.received_compressed = isinstance(data, Compressed)
         if not self.received_compressed:
             return data
-        limit = self._link.wire.limits.max_message
-        message = inflate_small(data, limit)
+        message = self._inflate_small(data)
         if message is None:
+            limit = self._link.wire.limits.max_message
             message, self._inflated = await current_inflation().inflate(data, limit)
         self.stream.overhead = max(self.stream.overhead, len(message))
         return message
+
+    def _inflate_small(self, data: bytes) -> bytes | None:
+        """A compressed message, if it is not large. A server may use an encoding that it was not offered."""
+        if self.stream.encoding not in ENCODINGS:
+            raise purerpc.InternalError(f"a message is compressed with {self.stream.encoding!r}, which was not offered")
+        return inflate_small(data, self._link.wire.limits.max_message)
 
     async def _closed_while_receiving(self) -> None:
         """Reset, or the connection is lost: let a pending cancellation through, else say so."""
@@ -201,7 +207,7 @@ class MessageReader(Generic[In]):
         """For a sink, which cannot wait: a large message has no turn here."""
         if not isinstance(data, Compressed):
             return self.decode(data)
-        message = inflate_small(data, self._link.wire.limits.max_message)
+        message = self._inflate_small(data)
         if message is None:
             text = f"this method takes compressed messages of up to {SLICE_BYTES} bytes when decompressed"
             raise purerpc.ResourceExhaustedError(text)

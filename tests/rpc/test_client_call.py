@@ -279,3 +279,27 @@ async def test_a_client_has_sources_too(channel: Channel) -> None:
         await call.flush_source()
         await call.done_sending()
         assert await call.receive() == value(KB.value * 200)
+
+
+@pytest.mark.parametrize("with_sink", [False, True])
+async def test_an_encoding_that_was_not_offered_is_named(with_sink: bool) -> None:
+    """Of a message that is compressed with it; others are as good as any."""
+    connecting, server = await raw_server()
+    async with connecting as channel, open_call(channel) as call:
+        taker = Taker()
+        if with_sink:
+            call.set_sink(taker)
+        stream = await server.request()
+        server.wire.outbound.send_headers(stream, response_block(encoding="deflate"))
+        server.wire.outbound.send_message(stream, value(b"plain").SerializeToString())
+        server.wire.outbound.send_message(stream, b"packed", 1)
+        await server.send()
+        if with_sink:
+            status = await call.wait_status()
+            assert taker.taken == [b"plain", None]
+        else:
+            assert await call.receive() == value(b"plain")
+            with pytest.raises(purerpc.InternalError) as caught:
+                await call.receive()
+            status = caught.value.status
+        assert (status.status_code.name, "'deflate'" in status.status_message) == ("INTERNAL", True)
