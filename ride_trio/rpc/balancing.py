@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from ride_trio.rpc.subchannel import Connectivity, Subchannel
@@ -96,8 +96,8 @@ class ConsistentHash:
                 return None
         return None
 
-    def _places(self, subchannels: Sequence[Subchannel], metadata: Metadata) -> Sequence[int]:
-        """Indices of the servers, in the order in which they come for this call."""
+    def _places(self, subchannels: Sequence[Subchannel], metadata: Metadata) -> Iterator[int]:
+        """Indices of the servers, in the order in which they come for this call; mostly the first one will do."""
         names = tuple(subchannel.name for subchannel in subchannels)
         if names != self._names:
             self._names = names
@@ -105,8 +105,13 @@ class ConsistentHash:
             self._ring = sorted(points)
         value = next((value for name, value in metadata if name == self._key), None)
         number = random.getrandbits(64) if value is None else _hash(value)
-        at = bisect(self._ring, (number,))
-        return tuple(dict.fromkeys(place for _, place in self._ring[at:] + self._ring[:at]))
+        ring, at = self._ring, bisect(self._ring, (number,))
+        seen = set()
+        for point in range(at, at + len(ring)):
+            _, place = ring[point % len(ring)]
+            if place not in seen:
+                seen.add(place)
+                yield place
 
 
 def _hash(value: str | bytes) -> int:
