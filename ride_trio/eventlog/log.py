@@ -138,14 +138,10 @@ class EventLog:
         self.metrics.ends, self.metrics.lags = self._ends, self.groups.lags
         self.metrics.buffered_bytes = lambda: self.commits.size_bytes
         self.keeper = Keeper(self, self._run_sync)
-        async with trio.open_nursery() as threads:
-            if self._make_writer is None:
-                writer = ThreadedWriter(self.commits, self.metrics)
-                await threads.start(writer.run)
-                self.commits.writer = writer
-            else:
-                self.commits.writer = self._make_writer(self.commits, self.metrics)
+        threads = trio.CancelScope(shield=True)  # they go on until all is on disk, whoever is cancelled
+        async with trio.open_nursery() as below:
             try:
+                await below.start(self._start_writer, threads)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.keeper.run, self.options.keep_every_s)
                     nursery.start_soon(self.commits.run)
@@ -153,7 +149,16 @@ class EventLog:
                     task_status.started()
             finally:
                 await self._settle()
-                threads.cancel_scope.cancel()
+                threads.cancel()
+
+    async def _start_writer(self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
+        if self._make_writer is not None:
+            self.commits.writer = self._make_writer(self.commits, self.metrics)
+            task_status.started()
+            return
+        self.commits.writer = writer = ThreadedWriter(self.commits, self.metrics)
+        with scope:
+            await writer.run(task_status=task_status)
 
     async def _settle(self) -> None:
         """What was accepted gets to the disk."""
