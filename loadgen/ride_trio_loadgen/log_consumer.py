@@ -21,8 +21,8 @@ from ride_trio_loadgen.log_records import Head, Values
 from ride_trio_loadgen.log_tally import LogTally
 
 # Bytes of a response: large enough that what a response costs is little a record, small enough that working on it
-# (about 3 ms of small records) does not hold the producers up.
-MAX_BYTES = 262_144
+# (under 1 ms of small records) does not hold the producers up.
+MAX_BYTES = 65_536
 
 
 class ConsumeCall(Protocol):
