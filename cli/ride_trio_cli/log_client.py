@@ -32,6 +32,7 @@ _SERVICE = "/takhin.v1.TakhinService"
 _HINTS = {
     "UNKNOWN_TOPIC": "`ride-trio topics list` shows which there are, `ride-trio topics create` makes one",
     "UNKNOWN_GROUP": "`ride-trio groups list` shows which there are",
+    "UNKNOWN_MEMBER": "offsets can be set when the group's consumers have ended",
 }
 
 

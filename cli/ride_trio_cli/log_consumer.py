@@ -184,6 +184,7 @@ async def _all_begun(begun: trio.Semaphore, calls: int) -> None:
 
 
 async def _as_member(log: LogClient, plan: Plan, printer: Printer) -> None:
+    await log.topic(plan.topic)  # a group would wait until there is one: a person has rather mistyped
     async with log.consume() as call:
         member = _Member(log, plan, printer, call)
         with printer.scope:

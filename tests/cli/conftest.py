@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ride_trio_cli.main import app
+from tests.cli.commands import Cli
 from tests.cli.fake_log import FakeLog, running
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it wrote to the system's files."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-Cli = Callable[..., Done]
 
 
 @pytest.fixture
@@ -38,23 +24,12 @@ def port(log: FakeLog) -> Iterator[int]:
 
 @pytest.fixture
 def anywhere(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command: `anywhere("topics", "list", stdin=b"")`."""
-
-    def run(*words: str, stdin: bytes = b"") -> Done:
-        file = tmp_path / "stdin"
-        file.write_bytes(stdin)
-        with file.open() as lines:
-            monkeypatch.setattr(sys, "stdin", lines)
-            with pytest.raises(SystemExit) as ended:
-                app(list(words))
-        assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *capfd.readouterr())
-
-    return run
+    """Runs commands that say where the log is."""
+    return Cli(capfd, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def cli(anywhere: Cli, port: int, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """As `anywhere`, against `log`."""
+    """Runs commands against `log`."""
     monkeypatch.setenv("RIDE_TRIO_TARGET", f"127.0.0.1:{port}")
     return anywhere

@@ -180,7 +180,7 @@ class FakeLog(TakhinServiceServicer):
     ) -> AsyncIterator[pb.ConsumeMessagesResponse]:
         self.asked.append(input_message)
         self.on_consume()
-        if input_message.topic not in self.topics:
+        if input_message.topic not in self.topics and not input_message.group_id:
             raise purerpc.NotFoundError(unknown(input_message.topic))
         stream = self._as_member(input_message) if input_message.group_id else self._partition(input_message)
         left = input_message.max_batches or self.batches_at_most

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.commands import Cli
 from tests.cli.fake_log import ARRIVED_MS, FakeLog
 
 PATIENCE_S = 10

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from ride_trio.pb.takhin.v1 import takhin_pb2 as pb
-from tests.cli.conftest import Cli
-from tests.cli.fake_log import ARRIVED_MS, FakeLog
+from tests.cli.commands import Cli
+from tests.cli.fake_log import ARRIVED_MS, FakeLog, FakeMember
 
 DESCRIBED = pb.DescribeConsumerGroupResponse(
     group_id="audit",
@@ -129,6 +129,15 @@ def test_a_reset_that_cannot_be_changes_nothing(words: str, complaint: str, cli:
     done = cli("groups", "reset", "audit", *words.split())
     assert (done.exit_code, done.stdout, log.commits) == (1, "", [])
     assert done.stderr.startswith(f"ride-trio: {complaint}")
+
+
+def test_a_reset_while_there_are_members_says_when_it_can_be(cli: Cli, log: FakeLog) -> None:
+    log.add_topic("rides", [])
+    log.members["audit"] = FakeMember(pb.ConsumeMessagesRequest())
+    done = cli("groups", "reset", "audit", "--topic", "rides", "--to", "latest")
+    assert (done.exit_code, log.commits) == (1, [])
+    hint = "offsets can be set when the group's consumers have ended"
+    assert done.stderr == f"ride-trio: UNKNOWN_MEMBER: group 'audit' has members; {hint}\n"
 
 
 def test_a_position_that_is_none_is_exit_code_2(cli: Cli, log: FakeLog) -> None:

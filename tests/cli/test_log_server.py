@@ -15,7 +15,7 @@ from ride_trio.rpc.auth import ListedTokens, authenticated
 from ride_trio.values import Address
 from ride_trio_cli.log_client import LogClient
 from ride_trio_cli.log_server import LogServer
-from tests.cli.conftest import Cli
+from tests.cli.commands import Cli
 from tests.cli.fake_log import FakeLog, running
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.commands import Cli
 from tests.cli.fake_log import FakeLog
 
 

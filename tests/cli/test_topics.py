@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.commands import Cli
 from tests.cli.fake_log import FakeLog
 
 
