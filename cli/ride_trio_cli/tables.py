@@ -12,7 +12,7 @@ from ride_trio_cli.log_records import printable
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | int]], title: str = "") -> None:
-    """Print rows under their headings, a title before them; columns of numbers are on the right."""
+    """Print rows under their headings, a title before them; numbers, and "-" for none, are on the right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -23,7 +23,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str | int]], ti
     table = Table(box=box.SIMPLE_HEAD)
     rows = list(rows)
     for number, heading in enumerate(headings):
-        is_number = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        is_number = bool(rows) and all(isinstance(row[number], int) or row[number] == "-" for row in rows)
         table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))

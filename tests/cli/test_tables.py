@@ -10,13 +10,13 @@ from ride_trio_cli.tables import print_json, print_table
 
 
 def test_numbers_stand_on_the_right_and_words_on_the_left(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table(("name", "count"), [("a", 5), ("bb", 12_345)], "title")
+    print_table(("name", "count"), [("a", 5), ("bb", 12_345), ("c", "-")], "title")
     title, *lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if line.strip()]
     assert title == "title"
-    assert [row.split() for row in (rows[0], *rows[2:])] == [["name", "count"], ["a", "5"], ["bb", "12345"]]
+    assert [row.split() for row in (rows[0], *rows[2:])] == [["name", "count"], ["a", "5"], ["bb", "12345"], ["c", "-"]]
     assert rows[2].index("a") == rows[3].index("bb")
-    assert len(rows[2].rstrip()) == len(rows[3].rstrip())
+    assert len({len(row.rstrip()) for row in rows[2:]}) == 1
 
 
 def test_a_cell_is_shown_as_it_is_but_a_terminal_obeys_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
