@@ -6,13 +6,14 @@ it in a thread. So whoever keeps up never waits for a file, and a cursor that no
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from ride_trio.errors import DamagedError, OffsetOutOfRangeError, UnknownTopicError
+from ride_trio.errors import DamagedError, LogFailedError, OffsetOutOfRangeError, UnknownTopicError
 from ride_trio.eventlog.batches import HEADER_BYTES, SPARSE, is_whole, offsets, unpack
 from ride_trio.eventlog.cache import Cache
 from ride_trio.eventlog.entries import fit, offset_of, skip, timestamp_of
@@ -236,6 +237,22 @@ class Cursor:
         if self._segment() is segment:
             raise DamagedError(f"{segment.path} of topic '{self.partition.topic.name}' is missing")
 
+    async def _in_thread(self, segment: Segment, function: Callable[..., Any], *args: Any) -> Any:
+        """Run what reads a segment's files.
+
+        Raises:
+            FileNotFoundError: One is not there.
+            LogError: It can't be read.
+        """
+        try:
+            return await self._reader.run_sync(function, *args)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            kind = DamagedError if error.errno == errno.EIO else LogFailedError
+            name = self.partition.topic.name
+            raise kind(f"{segment.path} of topic '{name}' can't be read: {error.strerror}") from error
+
     async def _load_rows(self, segment: Segment) -> PartitionIndex:
         reader, number = self._reader, self.partition.number
         if segment.index is not None:
@@ -244,8 +261,8 @@ class Cursor:
         if rows is None:
             segments = self.partition.topic.segments
             ends = segments[segments.index(segment) + 1].head.bases
-            rows = await reader.run_sync(load_index, segment, number, ends)
-            reader.cache.put((segment, ~number), rows, len(rows) * PartitionIndex.ROW_BYTES)
+            rows = await self._in_thread(segment, load_index, segment, number, ends)
+            self._keep_rows(segment, rows)
         return rows
 
     async def _load_batches(self, segment: Segment, rows: PartitionIndex) -> None:
@@ -256,11 +273,19 @@ class Cursor:
         # A part of the cache only: what is needed first must still be there when it is read.
         wanted = _some(rows, row, min(READ_AHEAD_BYTES, self._reader.cache.bound_bytes // READ_AHEAD_SHARE))
         self._reader.cold_reads.n += 1
-        found = await self._reader.run_sync(_read_batches, segment, wanted)
-        for (position, size), batch in reversed(list(zip(wanted, found, strict=False))):
-            self._reader.cache.put((segment, position), batch, size)
+        found = await self._in_thread(segment, _read_batches, segment, wanted)
         if not found:
             raise _damaged(self.partition, self.offset, segment, rows.positions[row])
+        cache = self._reader.cache
+        for (position, size), batch in reversed(list(zip(wanted, found, strict=False))):
+            if position == wanted[0][0]:  # what is needed first comes last, so that it is kept
+                self._keep_rows(segment, rows)
+            cache.put((segment, position), batch, size)
+
+    def _keep_rows(self, segment: Segment, rows: PartitionIndex) -> None:
+        if segment.index is None:
+            key = (segment, ~self.partition.number)
+            self._reader.cache.put(key, rows, len(rows) * PartitionIndex.ROW_BYTES)
 
 
 _NO_ROWS: Final = PartitionIndex()
@@ -304,18 +329,28 @@ async def offset_at(reader: Reader, partition: Partition, time_ms: int) -> int:
     """The offset of the first record of a time, Unix ms, or later; the end if there is none."""
     cursor = Cursor(reader, partition, partition.begin_offset)
     while cursor.is_behind:
-        cursor.offset = max(cursor.offset, partition.begin_offset)
-        segment = cursor._segment()
-        end = cursor._end_in(segment)
-        rows = await _rows_since(cursor, segment, time_ms)
-        if rows is None:
-            continue
-        row = bisect_left(rows.times, time_ms)
-        if row < len(rows):
-            cursor.offset = max(cursor.offset, rows.bases[row])
-            return await _first_since(cursor, time_ms)
+        try:
+            if await _find_in_segment(cursor, time_ms):
+                break
+        except OffsetOutOfRangeError:  # retention has passed us
+            cursor.offset = partition.begin_offset
+    return cursor.offset
+
+
+async def _find_in_segment(cursor: Cursor, time_ms: int) -> bool:
+    """Move to the first record of a time or later in the segment where the cursor is, or to the segment's end."""
+    segment = cursor._segment()
+    end = cursor._end_in(segment)
+    rows = await _rows_since(cursor, segment, time_ms)
+    if rows is None:
+        return False
+    row = bisect_left(rows.times, time_ms)
+    if row == len(rows):
         cursor.offset = end
-    return partition.end_offset
+        return False
+    cursor.offset = max(cursor.offset, rows.bases[row])
+    cursor.offset = await _first_since(cursor, time_ms)
+    return True
 
 
 async def _rows_since(cursor: Cursor, segment: Segment, time_ms: int) -> PartitionIndex | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from ride_trio.eventlog.cache import Cache
@@ -79,6 +82,15 @@ class InlineWriter(StuckWriter):
         self.write()
         if self.unsynced:
             self.sync()
+
+
+@contextmanager
+def no_syncs() -> Iterator[None]:
+    """Syncs take most of the time of a test with many small files, and change nothing that it sees."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("fsync", "fdatasync"):
+            patched.setattr(os, name, lambda _: None)
+        yield
 
 
 async def in_place(function: Callable[..., Any], /, *args: Any) -> Any:
