@@ -65,7 +65,12 @@ ROOMS = {
     "ride_trio_loadgen": room(*BOTTOM, *RPC, libraries="google hdrh purerpc rich trio"),
     # A bench starts the servers that it measures, and plays clients that no library would be.
     "ride_trio_loadgen.bench": room(
-        *BOTTOM, *RPC, "ride_trio.wire", "ride_trio.app", libraries="google grpc grpclib purerpc rich trio"
+        *BOTTOM,
+        *RPC,
+        "ride_trio.wire",
+        "ride_trio.app",
+        "ride_trio_loadgen",
+        libraries="google grpc grpclib purerpc rich trio",
     ),
     "ride_trio_cli": room(
         *BOTTOM,

@@ -87,6 +87,35 @@ def soak(
     _end(soak.main(seconds, json))
 
 
+@app.command()
+def log(
+    rows: Annotated[str, typer.Option(help="Rows to measure, with commas between; all by default.")] = "",
+    rounds: Annotated[int, typer.Option(help="Times that every measurement has its turn.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Length of each of its stretches.", min=0.1)] = 5.0,
+    details: Annotated[bool, typer.Option("--details", help="Show smallest and largest of the rounds, too.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
+) -> None:
+    """The durable log beside plain appends and syncs, echoes, grpc.aio and bare sends. Its files are below TMPDIR."""
+    _need_peers()
+    from ride_trio_loadgen.bench import log_bench
+    from ride_trio_loadgen.bench.log_setup import Scale
+
+    chosen = [_one_of("--rows", name, log_bench.ROW_NAMES) for name in _listed(rows)] or log_bench.ROW_NAMES
+    _end(log_bench.main(Scale(rounds=rounds, seconds=seconds), chosen, details=details, json_file=json))
+
+
+@app.command("log-long")
+def log_long(
+    gigabytes: Annotated[float, typer.Option(help="How much is produced; a fifth of it is kept.", min=0.1)] = 5.0,
+    rate: Annotated[float, typer.Option(help="Megabytes a second.", min=1)] = 80.0,
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
+) -> None:
+    """Gigabytes through a topic with retention.bytes: the server's memory, the disk, a consumer's times."""
+    from ride_trio_loadgen.bench import log_long
+
+    _end(log_long.main(gigabytes, rate, json))
+
+
 def _listed(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from ride_trio_cli import bench
 from ride_trio_cli.main import app
+from ride_trio_loadgen.bench.log_setup import Scale as LogScale
 from ride_trio_loadgen.bench.rpc_rows import Scale
 
 
@@ -57,3 +58,35 @@ def test_a_missing_peer_is_one_line_that_tells_how_to_get_it(monkeypatch: pytest
         1,
         "ride-trio: no_such_engine not installed: pip install 'ride-trio[bench]'\n",
     )
+
+
+@pytest.mark.parametrize(("bounds_hold", "exit_code"), [(True, 0), (False, 1)])
+def test_the_log_is_measured_as_it_was_asked_for(
+    bounds_hold: bool, exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def main(scale: LogScale, rows: Any, *, details: bool, json_file: Path | None) -> bool:
+        seen.append((scale, rows, details, json_file))
+        return bounds_hold
+
+    monkeypatch.setattr("ride_trio_loadgen.bench.log_bench.main", main)
+    monkeypatch.setattr(bench, "_PEERS", ())
+    options = ["--rounds", "2", "--seconds", "1.5", "--rows", "tails-10, stopped", "--json", "figures.json"]
+    done = CliRunner().invoke(app, ["bench", "log", *options])
+    assert done.exit_code == exit_code
+    assert seen == [(LogScale(rounds=2, seconds=1.5), ["tails-10", "stopped"], False, Path("figures.json"))]
+
+
+def test_an_unknown_row_of_the_log_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_PEERS", ())
+    done = CliRunner().invoke(app, ["bench", "log", "--rows", "nothing"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("ride-trio: --rows nothing: allowed are produce-100, produce-100-mb,")
+
+
+def test_the_long_run_is_as_long_as_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("ride_trio_loadgen.bench.log_long.main", lambda *given: seen.append(given) or True)
+    done = CliRunner().invoke(app, ["bench", "log-long", "--gigabytes", "0.5", "--rate", "20"])
+    assert (done.exit_code, seen) == (0, [(0.5, 20.0, None)])

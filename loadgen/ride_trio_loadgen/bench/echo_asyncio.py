@@ -20,10 +20,11 @@ def serve_grpc_aio(service: str, method: str, handler: Callable[..., Any], reque
     import grpc
 
     bidi = grpc.stream_stream_rpc_method_handler(handler, request.FromString, response.SerializeToString)
-    _run_grpc_aio(service, {method: bidi})
+    run_grpc_aio(service, {method: bidi})
 
 
-def _run_grpc_aio(service: str, handlers: Mapping[str, Any]) -> None:
+def run_grpc_aio(service: str, handlers: Mapping[str, Any]) -> None:
+    """Serve some methods with grpc.aio until the process is killed."""
     import grpc
 
     async def main() -> None:
@@ -78,7 +79,7 @@ def grpc_aio() -> None:
         for name, handler in streams.items()
     }
     handlers["Unary"] = grpc.unary_unary_rpc_method_handler(_unary, BytesValue.FromString, BytesValue.SerializeToString)
-    _run_grpc_aio(SERVICE, handlers)
+    run_grpc_aio(SERVICE, handlers)
 
 
 class _Grpclib:

@@ -21,6 +21,8 @@ HOST: Final = "127.0.0.1"
 # No server needs so long for anything here: it is an error.
 TIMEOUT_S: Final = 60.0
 READ_BYTES: Final = 262_144
+# What a frame of its own adds to a message.
+FRAMING_BYTES: Final = 9 + PREFIX.size
 # Large enough that no row waits for the client to give back its connection's window.
 LIMITS: Final = Limits(connection_window=4_194_304)
 
@@ -116,9 +118,9 @@ class Peer:
         stream.pending += data
         self.outbound.pending_bytes += len(data)
 
-    def request(self, path: str) -> None:
+    def request(self, path: str, message: bytes = ENCODED) -> None:
         """Queue a unary call: its headers, and one frame that ends it."""
-        self.outbound.send_last(self.open(path), PREFIX.pack(0, len(ENCODED)) + ENCODED)
+        self.outbound.send_last(self.open(path), PREFIX.pack(0, len(message)) + message)
 
     def flush(self) -> None:
         data = self.outbound.take_output()
@@ -165,11 +167,16 @@ class Peer:
 
 
 class RawPeer:
-    """One connection to an echo of plain bytes; a message is as long as one in a frame of its own."""
+    """One connection to a server of plain bytes; a message is as long as one in a frame of its own.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: The server's.
+        message_bytes: Of a message, without what a frame adds.
+    """
+
+    def __init__(self, port: int, message_bytes: int = len(ENCODED)) -> None:
         self.sock = connect(port)
-        self._message = bytes(9 + PREFIX.size + len(ENCODED))
+        self._message = bytes(FRAMING_BYTES + message_bytes)
         self._half = 0
 
     def open(self) -> None:
