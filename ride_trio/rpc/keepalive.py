@@ -90,32 +90,55 @@ class PingStrikes:
         return self._strikes > _STRIKES_BORNE
 
 
+class Pings:
+    """When a connection is to be looked at next, and what is to be done then: ping its peer, or give it up."""
+
+    __slots__ = ("_link", "_pinged_at_read", "_pinged_s", "_time_s", "_timeout_s")
+
+    def __init__(self, link: Link, time_s: float, timeout_s: float) -> None:
+        self._link = link
+        self._time_s = time_s
+        self._timeout_s = timeout_s
+        self._pinged_s = 0.0
+        self._pinged_at_read = -1
+
+    @property
+    def _waits(self) -> bool:
+        """Whether nothing has been read since the last ping."""
+        return self._pinged_at_read == self._link.reads
+
+    @property
+    def next_s(self) -> float:
+        return self._pinged_s + self._timeout_s if self._waits else self._link.heard_s + self._time_s
+
+    def look(self) -> None:
+        """Do what is due."""
+        if trio.current_time() < self.next_s:
+            return
+        if self._waits:
+            self._link.gone(f"no answer to a keepalive ping for {self._timeout_s:g} s")
+            return
+        self._pinged_s = trio.current_time()
+        self._pinged_at_read = self._link.reads
+        self._link.outbound.control(_PING)
+        self._link.mark()
+
+
 async def keep_alive(link: Link, keepalive: Keepalive) -> None:
     """Watch a client's connection until it ends or its server does not answer.
 
     Only while it has calls: servers send away who pings without.
     """
     time_s = max(keepalive.time_s, keepalive.min_ping_interval_s)
-    quiet_since_s = link.heard_s
+    pings = Pings(link, time_s, keepalive.timeout_s)
+    next_s = pings.next_s
     while True:
-        await trio.sleep_until(quiet_since_s + time_s)
-        quiet_since_s = link.heard_s
-        if trio.current_time() < quiet_since_s + time_s:
-            continue
+        await trio.sleep_until(next_s)
         if link.wire.streams:
-            await _ping(link, keepalive)
-            quiet_since_s = link.heard_s
+            pings.look()
+            next_s = pings.next_s
         else:
-            quiet_since_s = trio.current_time()
-
-
-async def _ping(link: Link, keepalive: Keepalive) -> None:
-    reads = link.reads
-    link.outbound.control(_PING)
-    link.mark()
-    await trio.sleep(keepalive.timeout_s)
-    if link.reads == reads:
-        link.gone(f"no answer to a keepalive ping for {keepalive.timeout_s:g} s")
+            next_s = trio.current_time() + time_s
 
 
 async def look_after(link: ServerLink, keepalive: Keepalive) -> None:
@@ -125,11 +148,11 @@ async def look_after(link: ServerLink, keepalive: Keepalive) -> None:
     """
     now_s = trio.current_time()
     too_old_s = now_s + keepalive.max_age_s * uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
+    pings = Pings(link, keepalive.time_s, keepalive.timeout_s)
     while now_s < too_old_s and now_s < link.idle_since_s + keepalive.max_idle_s:
         # While there are calls the client is not idle: that may begin as soon as we sleep.
         idle_s = now_s if link.idle_since_s == math.inf else link.idle_since_s
-        await trio.sleep_until(min(link.heard_s + keepalive.time_s, too_old_s, idle_s + keepalive.max_idle_s))
-        if trio.current_time() >= link.heard_s + keepalive.time_s:
-            await _ping(link, keepalive)
+        await trio.sleep_until(min(pings.next_s, too_old_s, idle_s + keepalive.max_idle_s))
+        pings.look()
         now_s = trio.current_time()
     await link.retire("max_age" if now_s >= too_old_s else "max_idle", keepalive.max_age_grace_s)

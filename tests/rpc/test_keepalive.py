@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from ride_trio.rpc import Channel, Keepalive
+from ride_trio.rpc import Channel, Connectivity, Keepalive
 from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import GoAwayReceived, PingReceived, StreamReset
 from ride_trio.wire.frames import HEADERS, PREFACE, frame, ping_frame
@@ -127,6 +127,14 @@ async def test_a_client_without_calls_is_sent_away(nursery: trio.Nursery, autoju
     assert 99 < trio.current_time() - began < 205
     await trio.sleep(1)
     assert server.statistics().connections == 0
+
+
+async def test_pings_delay_nothing(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    server = echo_server(keepalive=Keepalive(time_s=30, timeout_s=60, max_idle_s=100))
+    async with connect(nursery, server) as channel:
+        began = trio.current_time()
+        await channel.wait_for_state_change(Connectivity.READY)
+        assert trio.current_time() - began == pytest.approx(100)
 
 
 async def test_an_old_client_is_sent_away_and_may_finish(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
