@@ -170,7 +170,7 @@ class Settings:
     handshake_timeout_s: float = _setting("10s", _DURATION, "time that a client has for TLS and HTTP/2's handshake")
     max_connections_per_peer: int = _setting("1250", _count(10_000_000), "connections from one address")
     max_concurrent_streams: int = _setting("1000", _count(1_000_000), "calls that a connection may have open")
-    max_message_bytes: int = _setting("10MiB", _SIZE, "largest message either way")
+    max_message_bytes: int = _setting("10MiB", _SIZE, "largest message that is taken")
     grpc_unix_path: str = _setting("", _PATH, "a Unix socket to listen on, too")
     grpc_tls_cert: str = _setting("", _PATH, "PEM file of the certificate for GRPC_LISTEN_ADDR; read again on change")
     grpc_tls_key: str = _setting("", _PATH, "PEM file of its key")
