@@ -6,8 +6,10 @@ A handler may be written in two styles, and the engine tells them apart by what 
   that returns the reply for a single one;
 * ours: a coroutine that takes the call (`async def M(self, call)`, or `async def M(self, message, request)` where the
   request is a single message). It sends with `await call.send(...)` and returns nothing (a single response may be
-  returned as well, also serialized, as bytes). When it has returned, its sink and its source are not called any more. trio forbids a `yield`
-  inside a nursery, so a handler that opens one has to be of this style.
+  returned as well, also serialized, as bytes). When it has returned, its sink and its source are not called any more.
+  trio forbids a `yield` inside a nursery, so a handler that opens one has to be of this style.
+
+A third, for unary methods that need no task, is in `prompt`.
 
 `Call` carries the attributes of purerpc's `RequestReceived`, so it is also what purerpc passes as `request`.
 """
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import purerpc
 import trio
+from google.protobuf.message import Message
 from purerpc import Cardinality, Status, StatusCode
 
 from ride_trio.rpc.messages import MessageStream, Out
@@ -196,6 +199,10 @@ class Call(MessageStream[In, Out]):
 
     def fail(self, error: Exception) -> None:
         self._error = self._error or error
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End it: the handler is cancelled."""
         self.scope.cancel()
 
     def _undecodable(self, data: bytes) -> purerpc.RpcFailedError:
@@ -263,7 +270,9 @@ class Call(MessageStream[In, Out]):
         result = method.function(argument, request=self)
         single = method.cardinality in _SINGLE_RESPONSE
         if not hasattr(result, "__anext__"):
-            await self._send_reply(await _awaitable(result), single=single)
+            if not isinstance(result, bytes | Message):
+                result = await awaitable(result)
+            await self._send_reply(result, single=single)
         elif single:
             raise TypeError("an async generator answers a method that has a single response: return it instead")
         else:
@@ -334,7 +343,7 @@ class Call(MessageStream[In, Out]):
             return trailers_block(HANDLER_FAILED.int_value, HANDLER_FAILED.status_message)
 
 
-def _awaitable(result: Any) -> Awaitable[Any]:
+def awaitable(result: Any) -> Awaitable[Any]:
     """What a handler returned, with a clear error if it is nothing to await."""
     if not hasattr(result, "__await__"):
         raise TypeError(f"a handler has to be an async function or an async generator, this returned {result!r}")

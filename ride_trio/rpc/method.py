@@ -29,6 +29,7 @@ class Method:
         "function",
         "name",
         "parse",
+        "prompt",
         "received",
         "request_type",
         "sent",
@@ -42,6 +43,7 @@ class Method:
         self.function: Callable[..., Any] = bound.method_fn
         self.cardinality: Cardinality = bound.signature.cardinality
         self.request_type: Any = bound.signature.request_type
+        self.prompt = False  # see `prompt`
         self.parse: Callable[[bytes], Any] = self.request_type.FromString
         self._labels = (_TYPES[self.cardinality], service, name)
         self._metrics = metrics
@@ -63,7 +65,10 @@ class Method:
 def methods_of(service: Service, metrics: EngineMetrics, name: str | None = None) -> dict[str, Method]:
     """A service's methods by request path (`/package.Service/Method`)."""
     service_name = name or service.name
-    return {
+    methods = {
         f"/{service_name}/{method}": Method(service_name, method, bound, metrics)
         for method, bound in service.methods.items()
     }
+    for method in getattr(service, "prompt_methods", ()):
+        methods[f"/{service_name}/{method}"].prompt = True
+    return methods

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import purerpc
 import trio
@@ -16,6 +16,7 @@ from ride_trio.rpc.call import Call
 from ride_trio.rpc.keepalive import TOO_MANY_PINGS, Keepalive, PingStrikes, look_after
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.method import Method
+from ride_trio.rpc.prompt import PromptCall, is_prompt
 from ride_trio.rpc.transport import LINGER_S, Transport
 from ride_trio.wire import ConnectionFault, ErrorCode, Limits, ServerConnection
 from ride_trio.wire.events import (
@@ -45,6 +46,7 @@ _LAST_CALL: Final = b"lastcall"
 # A round trip to the farthest client.
 LAST_CALL_TIMEOUT_S: Final = 1.0
 
+AnyCall = TypeVar("AnyCall", bound=Call[Any, Any])
 # What runs a handler: it gets the call and the handler.
 Around = Callable[[Call[Any, Any], Callable[[], Awaitable[None]]], Awaitable[None]]
 
@@ -118,14 +120,17 @@ class ServerLink(Link):
                     self._refuse(stream, _PERMISSION_DENIED, self.objection)
                 elif method is None:
                     self._refuse(stream, _UNIMPLEMENTED, self._unknown(head.path))
+                elif is_prompt(method, self, stream, head):
+                    self._begin_call(PromptCall(self, stream, head, method)).begin()
                 else:
-                    self._start_call(Call(self, stream, head, method))
+                    assert self.nursery is not None
+                    self.nursery.start_soon(self._begin_call(Call(self, stream, head, method)).run, name=head.path)
             case RequestRefused(stream, code, reason):
                 self._refuse(stream, code, reason)
             case StreamReset(stream):
                 call = self._calls.get(stream.id)
                 if call is not None:
-                    call.scope.cancel()
+                    call.cancel()
                     call.on_closed()
             case PingReceived() if self.wire.fault is None:
                 if self._strikes.one_too_many(trio.current_time(), self.outbound.said):
@@ -138,11 +143,10 @@ class ServerLink(Link):
             case _:
                 pass
 
-    def _start_call(self, call: Call[Any, Any]) -> None:
+    def _begin_call(self, call: AnyCall) -> AnyCall:
         self._calls[call.stream.id] = call
         self.idle_since_s = math.inf
-        assert self.nursery is not None
-        self.nursery.start_soon(call.run, name=call.head.path)
+        return call
 
     def gone(self, why: str) -> None:
         self._metrics.connection_errors(_KEEPALIVE_TIMEOUT).n += 1
@@ -221,13 +225,13 @@ class ServerLink(Link):
     async def wind_down(self) -> None:
         """Cancel the calls, a few in a pass: a thousand at once would hold up everybody else."""
         for call in list(self._calls.values()):
-            call.scope.cancel()
+            call.cancel()
             self._lose(call)
             await trio.lowlevel.checkpoint()
 
     def lost(self) -> None:
         """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""
-        for call in self._calls.values():
+        for call in list(self._calls.values()):
             self._lose(call)
         self.wire.streams.clear()
 

@@ -25,7 +25,7 @@ from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.topic import Topic
 from ride_trio.metrics import Counts
 from ride_trio.pb.takhin.v1.takhin_pb2 import ProduceMessageRequest, ProduceMessageResponse, Record
-from ride_trio.rpc.wakeup import Wakeup
+from ride_trio.rpc.prompt import Later
 
 # Requests of one stream that wait for their answers. The next ones wait in its flow-control window.
 MAX_UNANSWERED: Final = 4_096
@@ -153,35 +153,37 @@ class Producing:
         meant = ProduceMessageResponse.FromString(answer)
         return self.refusal(meant.topic, meant.partition, error)
 
-    async def one(self, request: ProduceMessageRequest) -> bytes:
-        """A unary call's: queue a record and wait for its answer."""
+    def one(self, request: ProduceMessageRequest) -> bytes | Later | Awaitable[bytes]:
+        """A unary call's: queue a record. Its answer, or what will have it when its commit is safe or given up."""
+        if self.log.commits.is_full or request.timeout_ms > 0:
+            return self._one_with_waits(request)
+        answer = self.take(request)
+        return self.outcome(answer) if is_ready(answer) else self._later(answer)
+
+    def _later(self, answer: Answer) -> Later:
+        later, (commit, level, data, _) = Later(), answer
+        assert commit is not None
+
+        def tell() -> None:
+            if commit.level >= level:
+                later.set(self.outcome(answer))
+            elif commit.late:
+                later.set(self.failed(data, timed_out()))
+
+        commit.listeners.append(tell)
+        return later
+
+    async def _one_with_waits(self, request: ProduceMessageRequest) -> bytes:
         while self.log.commits.is_full:
             await self.log.commits.wait_room()
         answer = self.take(request)
-        if not is_ready(answer):
-            _, _, data, deadline = answer
-            if request.timeout_ms > 0:
-                with trio.move_on_at(deadline):
-                    await _ready(answer)
-            else:
-                await _ready(answer)  # the log gives it up by itself; a scope a call costs as much as the record
-            if not is_ready(answer):
-                return self.failed(data, timed_out())
-        return self.outcome(answer)
-
-
-async def _ready(answer: Answer) -> None:
-    """Wait until an answer is ready, or its commit is given up."""
-    commit, level, _, _ = answer
-    assert commit is not None
-    wakeup = Wakeup()
-
-    def tell() -> None:
-        if commit.level >= level or commit.late:
-            wakeup.set()
-
-    commit.listeners.append(tell)
-    await wakeup.parked()
+        if is_ready(answer):
+            return self.outcome(answer)
+        _, _, data, deadline = answer
+        with trio.move_on_at(deadline):
+            result: bytes = await self._later(answer)
+            return result
+        return self.failed(data, timed_out())
 
 
 def _encode(topic: Topic, record: Record, partition: int, offset: int) -> bytes:

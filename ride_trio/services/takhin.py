@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
+import purerpc
 import trio
 
 from ride_trio import __version__
@@ -13,6 +15,7 @@ from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.topic import Topic
 from ride_trio.pb.takhin.v1 import takhin_pb2 as pb
 from ride_trio.pb.takhin.v1.takhin_grpc import TakhinServiceServicer
+from ride_trio.rpc.prompt import Later
 from ride_trio.rpc.status import error_for
 from ride_trio.services.log_consume import ConsumeCall, Consumer
 from ride_trio.services.log_groups import GroupConsumer, GroupMethods
@@ -41,6 +44,12 @@ class TakhinService(GroupMethods, TakhinServiceServicer):
         super().__init__(log)
         self._producing = Producing(log)
         self._started_at = trio.current_time()
+
+    @property
+    def service(self) -> purerpc.Service:
+        service = super().service
+        service.prompt_methods = frozenset(("ProduceMessage",))
+        return service
 
     # ------------------------------------------------------------------ topics
 
@@ -86,8 +95,8 @@ class TakhinService(GroupMethods, TakhinServiceServicer):
 
     # ------------------------------------------------------------------ records
 
-    async def ProduceMessage(self, message: pb.ProduceMessageRequest) -> bytes:
-        return await self._producing.one(message)
+    def ProduceMessage(self, message: pb.ProduceMessageRequest) -> bytes | Later | Awaitable[bytes]:
+        return self._producing.one(message)
 
     async def ProduceMessageStream(self, call: LogCall) -> None:
         await ProduceStream(self._producing, call).run()
