@@ -24,16 +24,20 @@ ROW_NAMES: Final = tuple(row.name for row in ROWS)
 
 
 def run(
-    scale: Scale, rows: Iterable[str] = ROW_NAMES, say: Callable[[str], None] = lambda _: None
-) -> dict[str, list[Figure]]:
+    scale: Scale,
+    results: dict[str, list[Figure]],
+    rows: Iterable[str] = ROW_NAMES,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Measure, round by round.
 
     Args:
         scale: How much.
+        results: Gets the figures by row, as they come: those that are there stay if a later measurement fails.
         rows: Names of rows; those that come with them are measured, too.
         say: Is told what goes on.
     """
-    wanted, results = set(rows), dict[str, list[Figure]]()
+    wanted = set(rows)
     with client_on_its_own_cpu() as cpu:
         setup = Setup(scale, cpu)
         for number in range(scale.rounds):
@@ -42,7 +46,6 @@ def run(
                     say(f"round {number + 1} of {scale.rounds}: {measurement.rows[0]}")
                     for name, figure in measurement.measure(setup).items():
                         results.setdefault(name, []).append(figure)
-    return results
 
 
 def main(
@@ -51,11 +54,14 @@ def main(
     """Run and print; True if every bound that was measured holds."""
     console = Console()
     console = Console(width=max(console.width, TABLE_WIDTH))
-    with console.status("") as status:
-        results = run(scale, rows, status.update)
-    console.print(table(results, details=details))
-    if json_file is not None:
-        json_file.write_text(as_json(results) + "\n")
+    results = dict[str, list[Figure]]()
+    try:
+        with console.status("") as status:
+            run(scale, results, rows, status.update)
+    finally:
+        console.print(table(results, details=details))
+        if json_file is not None:
+            json_file.write_text(as_json(results) + "\n")
     failures = broken(results)
     for failure in failures:
         console.print(f"does not hold: {failure}", highlight=False)

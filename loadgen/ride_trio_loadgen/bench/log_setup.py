@@ -39,7 +39,7 @@ class Scale:
     tails: int = 1_000
     deliveries: int = 500
     stopped: int = 1_000
-    filling_bytes: int = 150_000_000
+    filling_bytes: int = 300_000_000
 
 
 class Figure(NamedTuple):
