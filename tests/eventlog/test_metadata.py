@@ -103,22 +103,23 @@ async def test_who_comes_during_a_transaction_shares_the_next(
     assert len(metadata.offsets()) == 51
 
 
-async def test_the_later_of_two_commits_stands_and_both_are_settled_in_their_order(metadata: Metadata) -> None:
+async def test_changes_of_one_transaction_are_made_and_settled_in_their_order(
+    metadata: Metadata, disk: Disk, nursery: trio.Nursery
+) -> None:
     topic_id = await metadata.create_topic("trips", 1, {}, 0)
     settled: list[tuple[int, LogError | None]] = []
 
-    async def commit(offset: int, after: trio.Event, begun: trio.Event) -> None:
-        await after.wait()
-        begun.set()
+    async def commit(offset: int) -> None:
         await metadata.commit_offsets("g", {(topic_id, 0): offset}, lambda error: settled.append((offset, error)))
 
-    events = [trio.Event() for _ in range(31)]
-    events[0].set()
-    async with trio.open_nursery() as nursery:
-        for n in range(30):
-            nursery.start_soon(commit, n, events[n], events[n + 1])
-    assert settled == [(n, None) for n in range(30)]
-    assert metadata.offsets() == {"g": {(topic_id, 0): 29}}
+    disk.close_gate()
+    for offset in (5, 9, 3, 8, 4):
+        nursery.start_soon(commit, offset)
+        await wait_all_tasks_blocked()
+    disk.gate.set()
+    await wait_all_tasks_blocked()
+    assert settled == [(offset, None) for offset in (5, 9, 3, 8, 4)]
+    assert metadata.offsets() == {"g": {(topic_id, 0): 4}}
 
 
 # ------------------------------------------------------------------ cancellation
