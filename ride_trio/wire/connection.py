@@ -196,6 +196,8 @@ class Connection(ControlFrames):
         self.outbound.taken += len(payload)
         if stream_id not in self._resets:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+        if not self._peer_is_server:  # what a server sends on, our callers have asked for
+            self.patience.spend(FRAME_COST, "DATA on a stream that was reset")
 
     def _take_data(self, stream: Stream, body: bytes, size: int) -> None:
         try:

@@ -76,11 +76,17 @@ class Inflow:
             held += outbound.pending_bytes
         if held > self._full_window // 2:
             held += sum(MESSAGE_OVERHEAD_BYTES * len(s.inbox) + s.overhead for s in self.streams.values())
+        if held > self._full_window and not self._peer_is_server:
+            held -= self._largest_answer()
         over = max(0, held - self._full_window)
         if over or self._reserved:
             self._reserved = self._reserve.adjust(self._reserved, over)
         self.crowded = self._reserved < over
         return not self.crowded
+
+    def _largest_answer(self) -> int:
+        """Bytes of the largest answer that waits: one may, whatever its size, and cost no other call its place."""
+        return max((len(stream.pending) for stream in self.streams.values() if stream.pending), default=0)
 
     def release(self) -> None:
         """The connection is over: what it has of the reserve is free again."""

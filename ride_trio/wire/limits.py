@@ -19,8 +19,8 @@ class Limits:
             bounds what is in flight: 256 KiB are 25 Mbit/s at 80 ms.
         shared_unread: What all connections together may hold unread beyond their windows. A connection that finds no
             room gets its window back only as its calls read.
-        max_message: Largest message either way is RESOURCE_EXHAUSTED past it, compressed or not. gRPC's usual default
-            is 4 MiB; log records are allowed 10 MB.
+        max_message: Largest message that is taken, compressed or not; past it the call is RESOURCE_EXHAUSTED. gRPC's
+            usual default is 4 MiB; log records are allowed 10 MB.
         shared_lent: What windows may be opened beyond `stream_window` for messages larger than it, all streams of all
             connections together (see `loans`): 16 MiB is one largest message and half another, so that it doesn't wait
             behind small ones; one loan larger than this is given if it is the only.

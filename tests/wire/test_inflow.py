@@ -115,6 +115,20 @@ def test_answers_that_the_peer_does_not_let_out_count_too() -> None:
     assert 11 in connection.streams
 
 
+def test_one_large_answer_that_waits_costs_other_calls_nothing() -> None:
+    connection, streams, _ = connection_with(0)
+    for stream, size in zip(streams, (10 * WINDOW, WINDOW), strict=False):
+        stream.send_window = 0
+        connection.outbound.send_headers(stream, b"\x88")
+        connection.outbound.send_message(stream, bytes(size))
+    receive(connection, headers(9))
+    assert 9 in connection.streams
+    connection.outbound.send_message(streams[1], bytes(WINDOW))
+    connection.outbound.take_output()
+    receive(connection, headers(11))
+    assert [(f.stream_id, f.number) for f in peers.sent(connection)] == [(11, ErrorCode.REFUSED_STREAM)]
+
+
 def test_a_stream_that_is_over_holds_nothing() -> None:
     connection, streams, _ = connection_with(0)
     for stream in streams[:3]:

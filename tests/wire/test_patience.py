@@ -171,3 +171,22 @@ def test_a_server_may_reset_as_many_of_our_calls_as_it_likes() -> None:
         stream = peers.client_call(connection)
         receive(connection, rst_stream_frame(stream.id, ErrorCode.REFUSED_STREAM))
     assert connection.fault is None
+
+
+def test_data_on_a_stream_that_we_have_reset_is_borne_for_a_while() -> None:
+    connection = peers.server(LIMITS)
+    stream = peers.server_call(connection)
+    connection.reset(stream, ErrorCode.CANCEL)
+    receive(connection, *[data(1, b"x")] * 150)
+    assert connection.fault is None
+    receive(connection, *[data(1, b"x")] * 60)
+    assert connection.fault is not None
+    assert connection.fault.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_a_server_may_send_on_what_a_client_has_cancelled() -> None:
+    connection = peers.client(LIMITS)
+    stream = peers.client_call(connection, answered=True)
+    connection.reset(stream, ErrorCode.CANCEL)
+    receive(connection, *[data(1, b"x")] * 1_000)
+    assert connection.fault is None
