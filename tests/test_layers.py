@@ -56,7 +56,7 @@ ROOMS = {
     "ride_trio.sessions": room(*BOTTOM, libraries="trio"),
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),
     "ride_trio.eventlog": room(*BOTTOM, libraries="crc32c trio"),
-    "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, libraries="google purerpc trio"),
+    "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, "ride_trio", libraries="google purerpc trio"),
     "ride_trio.gateway": room(*BOTTOM, *DOMAIN, libraries="h11 trio trio_websocket"),
     "ride_trio.serving": room(*BOTTOM, *RPC),
     "ride_trio.app": room(
