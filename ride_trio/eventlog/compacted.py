@@ -19,10 +19,9 @@ BUFFER_BYTES: Final = 1_048_576
 
 @dataclass(slots=True)
 class _Pending:
-    """What is to be written of a partition: entries at these distances from `base`, up to the offset before `end`."""
+    """What is to be written of a partition: entries at these distances from `base`."""
 
     base: int
-    end: int
     distances: array[int] = field(default_factory=lambda: array("I"))
     entries: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -45,28 +44,27 @@ class Compacted:
         self._ends = ends
         self._segment = Segment(last.path.with_name(str(name)), head, head.size)
         self._new = last.path.with_name(f"{name}.new")
-        self._pending = [_Pending(base, base) for base in head.bases]
+        self._pending = [_Pending(base) for base in head.bases]
         self._waiting = 0
         self._file = self._new.open("wb")
-        self._file.write(head.pack())
+        try:
+            self._file.write(head.pack())
+        except OSError:
+            self.close()
+            raise
 
     def add(self, partition: int, offset: int, timestamp: int, entry: bytes) -> None:
         """A record that stays."""
         pending = self._reaching(partition, offset)
         pending.distances.append(offset - pending.base)
         pending.entries.append(entry)
-        pending.end = offset + 1
         pending.size += len(entry)
         pending.max_timestamp = max(pending.max_timestamp, timestamp)
         self._waiting += len(entry)
         if pending.size >= MAX_BATCH_BYTES:
-            self._write(partition, pending.end)
+            self._write(partition, offset + 1)
         if self._waiting >= BUFFER_BYTES:
             self._write_waiting()
-
-    def cover(self, partition: int, end: int) -> None:
-        """Up to an offset nothing more of a partition comes."""
-        self._reaching(partition, end - 1).end = end
 
     def _reaching(self, partition: int, offset: int) -> _Pending:
         """What is pending of a partition, so that what comes at an offset can go into a batch with it."""
@@ -77,7 +75,7 @@ class Compacted:
     def _write_waiting(self) -> None:
         for partition, pending in enumerate(self._pending):
             if pending.entries:
-                self._write(partition, pending.end)
+                self._write(partition, pending.base + pending.distances[-1] + 1)
         self._file.flush()
         os.fdatasync(self._file.fileno())
 
@@ -91,12 +89,12 @@ class Compacted:
         self._file.write(raw + payload)
         segment.size += len(raw) + len(payload)
         self._waiting -= pending.size
-        self._pending[partition] = _Pending(end, end)
+        self._pending[partition] = _Pending(end)
 
     def finish(self) -> Segment:
         """Get it to the disk whole, and give it its name."""
         for partition, end in enumerate(self._ends):
-            if self._pending[partition].base < end:
+            if self._reaching(partition, end - 1).base < end:
                 self._write(partition, end)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -110,9 +108,11 @@ class Compacted:
         return segment
 
     def close(self) -> None:
-        """At the end; what is not finished goes."""
-        self._file.close()
-        self._new.unlink(missing_ok=True)
+        """At the end. What is not finished goes."""
+        try:
+            self._file.close()
+        finally:  # also if the disk is too full for what was not written yet
+            self._new.unlink(missing_ok=True)
 
 
 def _header(partition: int, pending: _Pending, end: int) -> BatchHeader:

@@ -161,7 +161,6 @@ class _Batch:
     """What compaction needs of a batch; an entry is offset, key, whether it has a value, timestamp and its bytes."""
 
     partition: int
-    end_offset: int
     entries: list[tuple[int, bytes, bool, int, bytes]]
     is_last_of_slice: bool
 
@@ -185,7 +184,7 @@ def _batches(source: Source) -> Iterator[_Batch]:
         read += header.size
         is_last_of_slice = read >= SLICE_BYTES
         read = 0 if is_last_of_slice else read
-        yield _Batch(header.partition, header.end_offset, _entries(segment, found), is_last_of_slice)
+        yield _Batch(header.partition, _entries(segment, found), is_last_of_slice)
     if ends != source.ends:
         raise DamagedSegmentError(segment, "its end is missing")
 
@@ -234,7 +233,6 @@ def rewrite(group: Sequence[Source], newest: Newest, horizon_ms: int) -> Generat
                         dropped += 1
                     else:
                         output.add(batch.partition, offset, timestamp, entry)
-                output.cover(batch.partition, batch.end_offset)
                 if batch.is_last_of_slice:
                     yield
         if not dropped and len(group) == 1 and group[0].is_clean:

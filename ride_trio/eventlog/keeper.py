@@ -78,11 +78,11 @@ class Keeper:
 
     async def _compact_all(self, every_s: float) -> None:
         while True:
+            await trio.sleep(every_s)  # first of all: a server that has just started has better things to do
             for topic in list(self._log.topics.values()):
                 await trio.lowlevel.checkpoint()
                 if topic.config.compact:
                     await self.compact(topic)
-            await trio.sleep(every_s)
 
     # ------------------------------------------------------------------ closing and deleting
 

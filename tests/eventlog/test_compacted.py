@@ -60,11 +60,13 @@ async def test_a_span_that_is_too_long_for_one_batch(small_segments: WholeLog, m
     partition = topic.partition(0)
     await small_segments.produce(partition, [(b"a", b"0")] * 7 + [(b"b", b"7"), (b"c", b"8")] + [(b"a", b"x")] * 5)
     await small_segments.roll(topic)
+    await small_segments.produce(partition, [(b"a", bytes(4_000))])
+    await small_segments.roll(topic)
     await small_segments.keeper.compact(topic)
     spans = [(base, end) for _, base, end, _ in batches(topic, 0)]
     assert [end for _, end in spans] == [*[base for base, _ in spans[1:]], 14]
     assert max(end - base for base, end in spans) == 3
-    assert await small_segments.read(partition) == [(7, b"7"), (8, b"8"), (13, b"x")]
+    assert await small_segments.read(partition) == [(7, b"7"), (8, b"8"), (14, bytes(4_000))]
 
 
 async def test_large_batches_and_what_waits_is_bounded(

@@ -120,6 +120,17 @@ async def test_many_keys_take_several_passes(small_segments: WholeLog, monkeypat
     assert sorted(value for _, value in await small_segments.read(partition)) == sorted(b"%d" % n for n in range(24))
 
 
+async def test_a_segment_of_which_nothing_goes_is_not_written_again(small_segments: WholeLog) -> None:
+    await small_segments.start()
+    topic = await compacted_topic(small_segments)
+    for key, size in ((b"a", 4_000), (b"b", 4_100)):
+        await small_segments.produce(topic.partition(0), [(key, bytes(size))])
+        await small_segments.roll(topic)
+        await small_segments.keeper.compact(topic)
+    assert [segment.name for segment in topic.segments] == [(1, 1, 1), (2, 2, 1), (3, 3, 0)]
+    assert small_segments.metrics.retention("compacted").n == 2
+
+
 async def test_a_first_segment_with_too_many_keys_is_compacted_all_the_same(
     small_segments: WholeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

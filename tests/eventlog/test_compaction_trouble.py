@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import trio
 
-from ride_trio.eventlog import compacted, compaction
+from ride_trio.eventlog import compaction
 from ride_trio.eventlog.commits import Level
 from ride_trio.eventlog.compaction import due
 from ride_trio.eventlog.keeper import Keeper
+from ride_trio.eventlog.scan import scan
 from ride_trio.eventlog.topic import Topic
 from tests.eventlog.logs import NOW_MS, encode, in_place, read
 from tests.eventlog.whole import DAY_MS, WholeLog, compacted_topic, files
@@ -67,19 +69,23 @@ async def test_behind_damage_no_tombstone_goes(small_segments: WholeLog) -> None
     assert (await small_segments.read(partition, 2))[0] == (2, TOMBSTONE)
 
 
-async def test_a_file_that_is_too_short_is_left_alone(
-    small_segments: WholeLog, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("gone", "what"), [(0, "does not follow"), (1, "does not follow"), (2, "its end is missing")])
+async def test_a_file_in_which_a_batch_is_missing_is_left_alone(
+    small_segments: WholeLog, gone: int, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await small_segments.start()
     topic = await compacted_topic(small_segments)
-    for _ in range(2):
+    for _ in range(3):
         await small_segments.produce(topic.partition(0), [(b"a", b"1")])
     await small_segments.roll(topic)
-    path = topic.segments[0].path
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 30])
+    segment = topic.segments[0]
+    batch = list(scan(segment.path, segment.head.size))[gone]
+    data = segment.path.read_bytes()
+    segment.path.write_bytes(data[: batch.position] + data[batch.end :])
     await small_segments.keeper.compact(topic)
     assert [segment.name.generation for segment in topic.segments] == [0, 0]
     assert "is not compacted" in caplog.text
+    assert what in caplog.text
 
 
 async def test_records_that_make_no_sense_are_left_alone(
@@ -98,23 +104,46 @@ async def test_records_that_make_no_sense_are_left_alone(
     assert topic.segments[0].damaged
 
 
-async def test_a_full_disk_loses_nothing(small_segments: WholeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def no_room_beyond(size_bytes: int) -> Iterator[None]:
+    """Files can't get larger than this."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room_bytes", [40, 1_000, 20_000, 35_000])
+async def test_a_full_disk_loses_nothing(
+    small_segments: WholeLog, room_bytes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is full when the head is written, or some records, or the last of them."""
     await small_segments.start()
     topic = await compacted_topic(small_segments)
-    await small_segments.produce(topic.partition(0), [(b"a", b"1"), (b"a", b"2")])
+    records = [(b"a", b"old"), *((b"%d" % n, bytes(4_000)) for n in range(9))]
+    await small_segments.produce(topic.partition(0), [*records, (b"a", b"new")])
     await small_segments.roll(topic)
     before = files(topic)
+    with no_room_beyond(room_bytes):
+        await small_segments.keeper.compact(topic)
+    assert "its files can't be kept in order: [Errno 27] File too large" in caplog.text
+    assert files(topic) == before
+    assert len(await small_segments.read(topic.partition(0))) == 11
+    await small_segments.keeper.compact(topic)
+    assert [offset for offset, _ in await small_segments.read(topic.partition(0))] == list(range(1, 11))
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(compacted, "write_index", full)
+async def test_a_disk_that_has_no_room_for_a_large_head(small_segments: WholeLog) -> None:
+    await small_segments.start()
+    topic = await compacted_topic(small_segments, 2_000)
+    await small_segments.produce(topic.partition(0), [(b"a", b"old"), (b"a", b"new")])
+    await small_segments.roll(topic)
+    before = files(topic)
+    with no_room_beyond(1_000):
         await small_segments.keeper.compact(topic)
     assert files(topic) == before
-    assert len(await small_segments.read(topic.partition(0))) == 2
-    await small_segments.keeper.compact(topic)
-    assert await small_segments.read(topic.partition(0)) == [(1, b"2")]
 
 
 async def test_a_topic_that_is_deleted_in_a_pass(

@@ -141,6 +141,26 @@ async def test_a_file_that_goes_under_a_read_is_no_damage(small_segments: WholeL
                 await trio.lowlevel.checkpoint()
 
 
+async def test_nobody_looks_for_a_file_that_has_gone(small_segments: WholeLog, nursery: trio.Nursery) -> None:
+    log = await small_segments.start()
+    topic = await log.create_topic("t", 1, configs={"retention.ms": str(DAY_MS)})
+    await fill(small_segments, topic, 4)
+    small_segments.now_ms += 2 * DAY_MS
+    log.cache.clear()
+
+    async def slow(function: Callable[..., Any], *args: Any) -> Any:
+        result = await in_place(function, *args)
+        await trio.sleep_forever()
+        return result
+
+    nursery.start_soon(Keeper(log, slow).keep, topic)
+    await wait_all_tasks_blocked()
+    assert not (topic.folder / "00000000000000000001.log").exists()
+    with pytest.raises(OffsetOutOfRangeError):
+        log.cursor(topic.partition(0), 0).read(1)
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_file_that_is_missing_is_damage(small_segments: WholeLog) -> None:
     log = await small_segments.start()
     topic = await log.create_topic("t", 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import trio
+import trio.testing
 
 from ride_trio.eventlog.commits import Level
 from ride_trio.eventlog.cursor import RunSync
@@ -58,7 +59,8 @@ class WholeLog:
         self._stopped = trio.Event()
         self._scope: trio.CancelScope = await self._nursery.start(self._run)
         if not by_itself:
-            self.keeper = Keeper(self.log, self._run_sync)  # and the other one is not woken any more
+            await trio.testing.wait_all_tasks_blocked()  # until its own one has had its first look
+            self.keeper = Keeper(self.log, self._run_sync)  # and that one is not woken any more
         return self.log
 
     async def _run(self, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
