@@ -123,8 +123,9 @@ class EventLog:
         """
         with DataDir(self.path) as self.data_dir:
             self.metadata = Metadata(self.data_dir.metadata, self._metadata_run_sync())
-            self.metadata.open()
+            is_new = self.metadata.open()
             try:
+                self._check_topics(is_new)
                 await self._recover()
                 await self._serve(task_status)
             finally:
@@ -169,6 +170,19 @@ class EventLog:
                 await self.commits.settled()
                 nursery.cancel_scope.cancel()
             await self.keeper.close_all()
+
+    def _check_topics(self, is_new: bool) -> None:
+        """What topics there are stands in the metadata only: without it, none of their files is to be touched.
+
+        Raises:
+            DataDirError: There are topics' files, and nothing that names them.
+        """
+        topics = self.data_dir.topics
+        if is_new and any(topics.iterdir()):
+            raise DataDirError(
+                f"{topics} has topics' files, but {self.data_dir.metadata.name}, which names them, is missing or empty: "
+                "put it back from a copy, or move the files away to begin anew"
+            )
 
     async def _recover(self) -> None:
         rows = self.metadata.topics()

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from ride_trio.errors import LogError
 from ride_trio.eventlog.group import Change, Member
+from ride_trio.eventlog.group_errors import MemberFencedError
 from ride_trio.eventlog.group_reports import GroupDescription
 from ride_trio.eventlog.log import EventLog
 from ride_trio.eventlog.partition import Partition
@@ -14,6 +15,8 @@ from ride_trio.services.log_consume import ConsumeCall, Consumer
 
 # No offset is committed, or (of what is assigned) it is still looked up by its time.
 NO_OFFSET: Final = -1
+# Changes of its group that may wait for a member; of one that is read they are gone at once.
+MAX_CHANGES: Final = 1_000
 # What Kafka calls groups that share out partitions.
 _PROTOCOL_TYPE: Final = "consumer"
 
@@ -73,6 +76,9 @@ class GroupConsumer(Consumer):
             offset = self._begin(partition, committed)
             assigned.append(pb.TopicPartitionOffset(topic=topic, partition=number, offset=offset))
         revoked = [_offset(topic, number, None) for topic, number in change.revoked]
+        if len(self._first) >= MAX_CHANGES:
+            self.fail(MemberFencedError(f"{MAX_CHANGES} changes of the group wait: the member does not read"))
+            return
         self.say(
             pb.ConsumeMessagesResponse(
                 assigned=assigned, revoked=revoked, generation=change.generation, member_id=change.member_id
