@@ -131,7 +131,8 @@ def _made_up_head(
 def _recover_closed(segment: Segment, following: Segment, notes: list[str]) -> None:
     known = read_index_head(segment.index_path)
     is_followed = following.name.first == segment.name.last + 1
-    if known is not None and known.log_size == segment.size and is_followed:
+    is_right = segment.head.start is None and is_followed  # otherwise the index knows nothing of the holes there
+    if known is not None and known.log_size == segment.size and is_right:
         segment.max_timestamp, segment.index = known.max_timestamp, None
         return
     if not is_followed:

@@ -247,3 +247,21 @@ async def test_a_segment_of_another_topic_is_not_taken_for_ours(tmp_path: Path) 
     core = Core(tmp_path)
     core.topic()
     assert "the head is damaged" in core.notes[0]
+
+
+async def test_a_head_that_is_damaged_behind_a_batch_that_is_too_hides_no_hole(tmp_path: Path) -> None:
+    core = Core(tmp_path)
+    topic = core.topic(2)
+    fill(core, topic.partition(0), 0)
+    lost = topic.active.size
+    fill(core, topic.partition(0), 1)
+    rolled(core, topic)
+    fill(core, topic.partition(1), 0)  # nothing of partition 0
+    rolled(core, topic)
+    fill(core, topic.partition(0), 2)
+    for segment in topic.segments[:2]:
+        write_index(segment)
+    flip(topic.segments[0].path, lost + 20)
+    flip(topic.segments[1].path, 13)
+    core = Core(tmp_path)
+    assert await served(core, core.topic(2).partition(0)) == [*values(0), "DATA_LOSS", *values(2)]
