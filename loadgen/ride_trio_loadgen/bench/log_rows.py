@@ -54,13 +54,20 @@ class Row:
     bounds: tuple[Bound, ...] = ()
 
 
-def _produce_rows(name: str, size: str, records: float, megabytes: float) -> tuple[Row, ...]:
-    """Of one size: there are bounds on either records or megabytes a second."""
-    of_plain = Bound(least=OF_PLAIN, of_beside=True)
-    wanted = [(of_plain, Bound(least=least, room=OF_PLAIN)) if least else () for least in (records, megabytes)]
+_OF_PLAIN: Final = Bound(least=OF_PLAIN, of_beside=True)
+
+
+def _where_room(least: float) -> Bound:
+    return Bound(least=least, room=OF_PLAIN)
+
+
+def _produce_rows(
+    name: str, size: str, records: tuple[Bound, ...] = (), megabytes: tuple[Bound, ...] = ()
+) -> tuple[Row, ...]:
+    """Of one size, with what has to hold of records or megabytes a second."""
     return (
-        Row(name, f"produce {size}, acks=-1", "records/s", PLAIN, wanted[0]),
-        Row(f"{name}-mb", "  the same", "MB/s", PLAIN, wanted[1]),
+        Row(name, f"produce {size}, acks=-1", "records/s", PLAIN, records),
+        Row(f"{name}-mb", "  the same", "MB/s", PLAIN, megabytes),
         Row(f"{name}-server", "  server CPU of a record", "us"),
         Row(f"{name}-client", "  client CPU of a record", "us"),
         Row(f"{name}-commit", "  in a commit", "KB"),
@@ -77,9 +84,9 @@ def _consume_rows(name: str, title: str) -> tuple[Row, ...]:
 
 
 ROWS: Final = (
-    *_produce_rows("produce-100", "100 B", 80_000, 0),
-    *_produce_rows("produce-1k", "1 KB", 50_000, 0),
-    *_produce_rows("produce-10k", "10 KB", 0, 200),
+    *_produce_rows("produce-100", "100 B", (_where_room(80_000),)),
+    *_produce_rows("produce-1k", "1 KB", (_OF_PLAIN, _where_room(50_000))),
+    *_produce_rows("produce-10k", "10 KB", megabytes=(_OF_PLAIN, _where_room(200))),
     *_consume_rows("consume-cold", "consume 1 KB, from disk"),
     *_consume_rows("consume-hot", "consume 1 KB, from memory"),
     Row("synced-p99", "10,000/s, acks=-1, p99", "ms", "fdatasync", (Bound(most=8, of_beside=True),)),
