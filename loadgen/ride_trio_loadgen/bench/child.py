@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Final
 
@@ -51,14 +52,17 @@ def client_on_its_own_cpu() -> Iterator[int | None]:
 def child(module: str, *arguments: str, cpu: int | None = None) -> Iterator[Child]:
     """Run `python -m module arguments` until the block ends; it is killed then, whatever happened.
 
+    A server of ours finds a data directory in its environment (DATA_DIR), which goes with it.
+
     Args:
         module: Which says its port when it is ready.
         arguments: Its own.
         cpu: Where it has to run, all threads of it; anywhere if there is none.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", module, *arguments]
+    folder = TemporaryDirectory(prefix="ride-trio-bench-", ignore_cleanup_errors=True)
+    environment = {**os.environ, "DATA_DIR": folder.name}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})  # long before it has imported what starts threads
     too_late = Timer(START_TIMEOUT_S, process.kill)
@@ -74,3 +78,4 @@ def child(module: str, *arguments: str, cpu: int | None = None) -> Iterator[Chil
         too_late.cancel()
         process.kill()
         process.wait()
+        folder.cleanup()
