@@ -2,6 +2,7 @@
 
 Metrics <── everything counts
 RideContext (broker, dispatcher, envelopes) <── RideStreamService <── rpc.Server (GRPC_LISTEN_ADDR)
+     └──> RideJournal ──> EventLog <── TakhinService <──┘
 dispatcher <── matching loop                     Gateway (METRICS_LISTEN_ADDR) ──> Metrics
 """
 
@@ -26,7 +27,7 @@ from ride_trio.matching import run_matching
 from ride_trio.metrics import Metrics
 from ride_trio.rpc.health import HealthService
 from ride_trio.rpc.reflection import reflection_services
-from ride_trio.services import RideContext, RideStreamService, TakhinService
+from ride_trio.services import RideContext, RideJournal, RideStreamService, TakhinService
 from ride_trio.serving import grpc_server
 from ride_trio.values import Address
 
@@ -61,10 +62,11 @@ class App:
         self.settings = settings
         self.metrics = Metrics()
         now = trio.lowlevel.current_clock().current_time
-        self.rides = RideContext.build(settings, self.metrics.rides, now)
         self.health = HealthService()
         self.gateway = Gateway(self.metrics.exposition)
         self.log = EventLog(Path(settings.data_dir), self.metrics.log, _log_options(settings))
+        self.journal = RideJournal(self.log, locations=settings.log_locations)
+        self.rides = RideContext.build(settings, self.metrics.rides, now, self.journal)
         self.server = grpc_server(settings, self.metrics.engine)
         self._services = [RideStreamService(self.rides).service, TakhinService(self.log).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
@@ -74,6 +76,7 @@ class App:
         """Serve until SIGTERM or SIGINT; the second one doesn't wait for the grace time."""
         async with trio.open_nursery() as below:  # outlives all who write to it
             await below.start(self.log.run)
+            await below.start(self.journal.run)
             async with trio.open_nursery() as nursery:
                 with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                     bound = await self._start(nursery)
@@ -83,12 +86,18 @@ class App:
                     task_status.started(bound)
                     await self._until_stopped(nursery, signals)
                 nursery.cancel_scope.cancel()
+            await self.journal.settle()
             below.cancel_scope.cancel()
 
     async def _start(self, nursery: trio.Nursery) -> Bound:
         settings = self.settings
         nursery.start_soon(
-            run_matching, self.rides.dispatcher, self.metrics.rides, settings.match_window_s, name="matching"
+            run_matching,
+            self.rides.dispatcher,
+            self.metrics.rides,
+            settings.match_window_s,
+            lambda: not self.journal.is_slow,
+            name="matching",
         )
         port: int = await _listening(
             "GRPC_LISTEN_ADDR", settings.grpc_listen_addr, lambda: nursery.start(self.server.serve_async)

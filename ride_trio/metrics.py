@@ -237,7 +237,7 @@ class LogMetrics:
         self.retention = Counts("takhin_retention_segments_total", "Segments deleted or compacted.", ("work",))
         self._freed = Counts("takhin_retention_freed_bytes_total", "Bytes given back to the disk.")
         self.journal_dropped = Counts("ride_log_dropped_total", "Ride events not written to the log, by topic.", topic)
-        self._journal_queue = Counts("ride_log_queue", "Ride events that wait for room in the log.", kind="gauge")
+        self._journal_queue = Counts("ride_log_queue", "Ride events that are not on disk yet.", kind="gauge")
         self.consumers = self._consumers()
         self.commit_bytes = self._commit_bytes()
         self.commit_time = self._commit_time()

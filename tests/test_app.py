@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import purerpc
@@ -18,10 +20,16 @@ from ride_trio import app
 from ride_trio.app import App, Bound
 from ride_trio.config import Settings
 from ride_trio.errors import ListenError
+from ride_trio.eventlog import EventLog
+from ride_trio.eventlog.partitioner import key_hash
+from ride_trio.metrics import LogMetrics
 from ride_trio.pb.grpc.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, ServerEnvelope
+from ride_trio.pb.takhin.v1.takhin_pb2 import ConsumeMessagesRequest, ConsumeMessagesResponse
 from ride_trio.rpc import Channel, ClientCall, Connectivity
+from ride_trio.services.ride_journal import PARTITIONS
 from ride_trio.values import Address
+from tests.services.desk import events
 from tests.services.house import at, bodies, heartbeat, hello, status
 
 PATIENCE_S = 20.0
@@ -94,6 +102,20 @@ async def becomes(address: Address, line: str, value: float) -> None:
         await trio.sleep(0.02)
 
 
+async def consume(channel: Channel, topic: str, user_id: str) -> list[dict[str, Any]]:
+    """What of a user's there is in a topic that rides write to, and no other user's."""
+    partition = key_hash(user_id.encode()) % PARTITIONS
+    request = ConsumeMessagesRequest(topic=topic, partition=partition, offset=-1, max_batches=1, max_wait_ms=10_000)
+    method = "/takhin.v1.TakhinService/ConsumeMessages"
+    consuming: ClientCall[Any, Any] = channel.open(method, ConsumeMessagesRequest, ConsumeMessagesResponse)
+    async with consuming as call:
+        await call.send(request)
+        await call.done_sending()
+        found = [record async for response in call for record in response.records]
+    assert {record.key for record in found} == {user_id.encode()}
+    return [json.loads(record.value) for record in found]
+
+
 async def serving(port: int) -> HealthCheckResponse.ServingStatus:
     async with Channel("127.0.0.1", port) as channel:
         check: ClientCall[Any, Any] = channel.open(
@@ -161,6 +183,48 @@ async def _drive_around(channel: Channel, user_id: str, turns: int) -> None:
                 pass
         await call.done_sending()
         assert (await call.wait_status()).status_code is purerpc.StatusCode.OK
+
+
+# -------------------------------------------------------------------- rides in the log
+
+
+async def test_a_ride_can_be_consumed_while_it_lasts() -> None:
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE_S):
+            bound = await nursery.start(_serve, replace(SETTINGS, log_locations=True))
+            async with Channel("127.0.0.1", bound.grpc.port) as channel:  # noqa: SIM117 - as above
+                async with connect(channel, "ann") as rider, connect(channel, "dan") as driver:
+                    await say(driver, at(), status("AVAILABLE"), at(37.78))
+                    await say(rider, at(), status("LOOKING", "r"))
+                    eta_s = (await hear(driver, "match_event")).match_event.eta_seconds
+                    (match,) = await consume(channel, "ride.matches", "ann")
+                    (opened,) = await consume(channel, "ride.sessions", "ann")
+                    (position,) = await consume(channel, "ride.locations", "dan")
+        nursery.cancel_scope.cancel()
+    assert match == {"event": "matched", "ride_id": "r", "rider_id": "ann", "driver_id": "dan", "eta_s": eta_s}
+    assert (opened["event"], opened["user_id"]) == ("opened", "ann")
+    assert (position["event"], position["latitude"]) == ("position", 37.78)
+
+
+async def test_what_happens_at_the_end_is_in_the_log_too() -> None:
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            bound = await nursery.start(_serve, SETTINGS)
+            async with Channel("127.0.0.1", bound.grpc.port) as channel, connect(channel, "ann") as call:
+                await say(call, heartbeat())
+                await hear(call, "ack")
+                signal.raise_signal(signal.SIGTERM)
+                await call.wait_status()
+        assert await _sessions_on_disk() == [("opened", None), ("ended", "shutdown")]
+
+
+async def _sessions_on_disk() -> list[tuple[str, str | None]]:
+    log = EventLog(Path(os.environ["DATA_DIR"]), LogMetrics())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        found = await events(log, "ride.sessions")
+        nursery.cancel_scope.cancel()
+    return [(event["event"], event.get("reason")) for event in found]
 
 
 # -------------------------------------------------------------------- stopping
@@ -235,8 +299,8 @@ async def test_an_address_in_use_is_named(name: str) -> None:
 
 
 async def test_a_host_that_is_not_ours_is_named() -> None:
+    address = Address("no-such-host.invalid", 0)
     with pytest.raises(ListenError, match=r"GRPC_LISTEN_ADDR=no-such-host\.invalid:0: "):
-        address = Address("no-such-host.invalid", 0)
         await app.serve(replace(SETTINGS, data_dir=os.environ["DATA_DIR"], grpc_listen_addr=address))
 
 

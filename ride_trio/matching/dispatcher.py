@@ -53,6 +53,10 @@ class Dispatcher:
         now: the clock, s.
         match_radius_m: how far a driver may be from the rider, metres.
         match_timeout_s: how long a request waits for a driver, seconds.
+
+    Attributes:
+        on_event: called when a ride is matched, no_driver, cancelled, driver_lost or ended, with that and the ride,
+            which still has its rider and, if it had one, its driver. Must not call back.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Dispatcher:
         self.rides: dict[str, Ride] = {}  # requests too
         self.free: CellIndex[User] = CellIndex()
         self.waiting: dict[str, Ride] = {}  # by ride id
+        self.on_event: Callable[[str, Ride], None] = lambda event, ride: None
         self._notifier = notifier
         self._metrics = metrics
         self._now = now
@@ -158,7 +163,7 @@ class Dispatcher:
     def _leave_ride(self, ride: Ride) -> None:
         """A rider with a driver, or a driver on a trip: the ride goes on without the stream, unless both are gone."""
         if not ride.rider.live and (ride.driver is None or not ride.driver.live):
-            self._end_ride(ride)
+            self._finish(ride)
 
     def _forget_if_gone(self, user: User) -> None:
         if not user.live and user.ride is None:
@@ -235,7 +240,7 @@ class Dispatcher:
             case Step.LOSE_DRIVER, Ride():
                 self._lose_driver(ride)
             case Step.END_TRIP, Ride():
-                self._end_ride(ride)
+                self._finish(ride)
                 user.phase = Phase.OFFLINE
 
     # ------------------------------------------------------------------ drivers become free, and stop being it
@@ -252,7 +257,7 @@ class Dispatcher:
         self.free.remove(driver)
 
     def _release(self, driver: User, ride: Ride) -> None:
-        self._end_ride(ride)
+        self._finish(ride)
         self._become_free(driver)
 
     # ------------------------------------------------------------------ rides end
@@ -260,10 +265,19 @@ class Dispatcher:
     def _cancel_ride(self, ride: Ride) -> None:
         """The rider calls it off: a driver who is still there is free at once."""
         driver = ride.driver
-        self._metrics.match_outcome("cancelled").n += 1
+        self._count("cancelled", ride)
         self._end_ride(ride)
         if driver is not None and driver.live:
             self._become_free(driver)
+
+    def _count(self, outcome: str, ride: Ride) -> None:
+        self._metrics.match_outcome(outcome).n += 1
+        self.on_event(outcome, ride)
+
+    def _finish(self, ride: Ride) -> None:
+        """A ride that had a driver is over."""
+        self.on_event("ended", ride)
+        self._end_ride(ride)
 
     def _end_ride(self, ride: Ride) -> None:
         """Part rider and driver; both are idle."""
@@ -277,19 +291,19 @@ class Dispatcher:
     def _answered(self, ride: Ride, outcome: str) -> None:
         """A waiting request is over."""
         del self.waiting[ride.ride_id]
-        self._metrics.match_outcome(outcome).n += 1
+        self._count(outcome, ride)
         self._end_ride(ride)
 
     def _lose_driver(self, ride: Ride) -> None:
         """The driver is gone before the pickup: the rider looks again, in its old turn and with a fresh timeout."""
         driver, rider = ride.driver, ride.rider
         assert driver is not None
-        self._metrics.match_outcome("driver_lost").n += 1
+        self._count("driver_lost", ride)
         driver.phase, driver.ride = Phase.OFFLINE, None
         ride.driver = None
         self._forget_if_gone(driver)
         if not rider.live:
-            self._end_ride(ride)
+            self._finish(ride)
             return
         ride.deadline = self._now() + self._timeout_s
         rider.phase = Phase.WAITING
@@ -333,7 +347,7 @@ class Dispatcher:
         self.free.remove(driver)
         ride.rider.phase = Phase.RIDING
         driver.phase, driver.ride = Phase.MATCHED, ride
-        self._metrics.match_outcome("matched").n += 1
+        self._count("matched", ride)
         self._metrics.match_wait.observe(self._now() - ride.asked_at)
 
     def expire(self) -> None:

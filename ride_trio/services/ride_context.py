@@ -9,11 +9,12 @@ from typing import Protocol, Self
 import purerpc
 
 from ride_trio.config import Settings
-from ride_trio.matching import Dispatcher
+from ride_trio.matching import Dispatcher, User
 from ride_trio.metrics import RideMetrics
-from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope
+from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, LocationUpdate
 from ride_trio.services.ride_counts import RideCounts
 from ride_trio.services.ride_envelopes import Envelopes
+from ride_trio.services.ride_journal import RideJournal
 from ride_trio.services.ride_notifier import RideNotifier
 from ride_trio.sessions import Broker
 
@@ -43,6 +44,8 @@ class RideContext:
 
     Attributes:
         now: the clock of all times here, s.
+        journal: writes what happens to the log, if there is one.
+        log_position: of it, if positions are written, too.
     """
 
     broker: Broker
@@ -53,15 +56,24 @@ class RideContext:
     outbound_buffer: int
     heartbeat_interval_s: float
     heartbeat_timeout_s: float
+    journal: RideJournal | None = None
+    log_position: Callable[[User, LocationUpdate], None] | None = None
 
     @classmethod
-    def build(cls, settings: Settings, metrics: RideMetrics, now: Callable[[], float]) -> Self:
+    def build(
+        cls,
+        settings: Settings,
+        metrics: RideMetrics,
+        now: Callable[[], float],
+        journal: RideJournal | None = None,
+    ) -> Self:
         """Make the parts and join them.
 
         Args:
             settings: the server's.
             metrics: where all of it counts.
             now: the clock; `trio.lowlevel.current_clock().current_time` is a third of `trio.current_time`'s cost.
+            journal: writes what happens to the log.
         """
         broker = Broker(shard_count=settings.shard_count, max_sessions=settings.max_sessions)
         envelopes = Envelopes()
@@ -73,6 +85,8 @@ class RideContext:
             match_radius_m=settings.match_radius_m,
             match_timeout_s=settings.match_timeout_s,
         )
+        if journal is not None:
+            dispatcher.on_event = journal.ride
         return cls(
             broker,
             dispatcher,
@@ -82,4 +96,6 @@ class RideContext:
             settings.outbound_buffer,
             settings.heartbeat_interval_s,
             settings.heartbeat_timeout_s,
+            journal,
+            journal.position if journal is not None and journal.locations else None,
         )

@@ -133,6 +133,8 @@ class RideInbox(ABC):
         user.lat, user.lng = latitude, longitude
         if user.cell != cell:
             self._context.dispatcher.moved(user, cell)
+        if self._context.log_position is not None:
+            self._context.log_position(user, update)
         if zone is not None and len(zone.members) > 1:
             payload = POSITION.pack(latitude, longitude, bearing, speed_mps)
             context = self._context
@@ -151,6 +153,9 @@ class RideInbox(ABC):
         if status not in STATUSES_OF_ROLE.get(self._role, STATUSES.values()):
             raise BadRequestError(f"{status.name} is not for the role that Hello named")
         ride_id, message_id = _checked(update.ride_id), _checked(envelope.message_id)
+        journal = self._context.journal
+        if journal is not None and status is Status.LOOKING and self.user.ride is None:
+            journal.check()
         self._ack(self._context.dispatcher.report(self.user, status, ride_id, message_id))
         return True
 
@@ -204,8 +209,11 @@ class RideInbox(ABC):
 
     def _renamed(self) -> None:
         self._named = True
+        was = self.user.user_id
         self.user = self._context.dispatcher.rename(self.user, self.session.user_id)
         self.remind_of_ride = self.user.is_matched
+        if self._context.journal is not None:
+            self._context.journal.session_named(self.session, was)
 
     def _move(self, cell: int) -> bool:
         broker, session = self._context.broker, self.session

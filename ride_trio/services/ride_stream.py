@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import trio
 
-from ride_trio.errors import NoHeartbeatError, SessionError, SlowConsumerError
+from ride_trio.errors import LogFullError, NoHeartbeatError, SessionError, SlowConsumerError
 from ride_trio.services.ride_context import RideCall, RideContext
 from ride_trio.services.ride_inbox import RideInbox
 from ride_trio.sessions import Outbox, Session
@@ -50,17 +50,19 @@ class RideStream(RideInbox):
     def __repr__(self) -> str:
         return f"<RideStream {self.session!r}>"
 
-    async def run(self) -> SessionError | None:
+    async def run(self) -> SessionError | LogFullError | None:
         """Register, live, leave, say goodbye.
 
         Returns:
             What the call shall fail with, if anything.
         """
-        session, call = self.session, self._call
+        session, call, context = self.session, self._call, self._context
         assert call is not None  # once only
         try:
-            await self._context.broker.register(session, session.user_id)
-        except SessionError as error:
+            if context.journal is not None:
+                await context.journal.admit()
+            await context.broker.register(session, session.user_id)
+        except (SessionError, LogFullError) as error:
             return error.with_traceback(None)
         session.outbox.connect(call.wake_source, call.drain_source)
         try:
@@ -72,10 +74,12 @@ class RideStream(RideInbox):
         return session.ending
 
     async def _live(self, call: RideCall) -> None:
-        session, how = self.session, "cancelled"
-        self.user = self._context.dispatcher.join(session.user_id)
+        session, context, how = self.session, self._context, "cancelled"
+        self.user = context.dispatcher.join(session.user_id)
         self.remind_of_ride = self.user.is_matched
-        self._context.counts.active.n += 1
+        context.counts.active.n += 1
+        if context.journal is not None:
+            context.journal.session_opened(session)
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -83,7 +87,7 @@ class RideStream(RideInbox):
                 await call.start()
                 call.set_source(session.outbox.pull)
                 call.set_sink(self.take)
-                await session.wait_silent(self._context.heartbeat_timeout_s)
+                await session.wait_silent(context.heartbeat_timeout_s)
                 self._fell_silent()
             how = session.ending.code.lower() if session.ending else "completed"
         finally:
@@ -111,6 +115,8 @@ class RideStream(RideInbox):
         context.counts.ended(how).n += 1
         lasted_s = context.now() - session.opened_at
         context.counts.duration.observe(lasted_s)
+        if context.journal is not None:
+            context.journal.session_ended(session, how, lasted_s)
         log.debug("session %s of %r ended after %.1f s: %s", session.session_id, session.user_id, lasted_s, how)
 
     async def _say_goodbye(self, call: RideCall) -> None:

@@ -87,6 +87,34 @@ async def test_others_run_between_slices_and_may_change_what_waits() -> None:
     town.check()
 
 
+async def test_who_may_not_be_matched_now_is_at_the_next_window() -> None:
+    town = Town()
+    count = 3 * SLICE_REQUESTS
+    for number in range(count):
+        town.rider(f"rider {number}", f"r{number}")
+        town.driver(f"driver {number}")
+
+    def may_match() -> bool:
+        return town.outcome("matched") < 2 * SLICE_REQUESTS
+
+    await match_window(town.dispatcher, may_match)
+    assert town.outcome("matched") == 2 * SLICE_REQUESTS
+    await match_window(town.dispatcher, may_match)
+    assert town.outcome("matched") == 2 * SLICE_REQUESTS
+    await match_window(town.dispatcher)
+    assert town.outcome("matched") == count
+
+
+async def test_whose_time_is_up_is_told_so_also_when_nobody_is_matched() -> None:
+    town = Town()
+    town.rider("ann", "r")
+    town.driver("dan")
+    town.time_s = 31
+    town.rider("bob", "s")
+    await match_window(town.dispatcher, lambda: False)
+    assert town.notifier.news() == [("no_driver", "ann", "r")]
+
+
 async def test_without_free_drivers_nobody_is_looked_at() -> None:
     town = Town()
     town.rider("ann", "r")

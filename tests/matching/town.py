@@ -35,7 +35,11 @@ class FakeNotifier:
 
 
 class Town:
-    """People and their dispatcher."""
+    """People and their dispatcher.
+
+    Attributes:
+        events: what its listener was told, in order: `(event, ride_id, rider, driver)`.
+    """
 
     def __init__(self) -> None:
         self.time_s = 0.0
@@ -44,6 +48,12 @@ class Town:
         self.dispatcher = Dispatcher(
             self.notifier, self.metrics, lambda: self.time_s, match_radius_m=RADIUS_M, match_timeout_s=TIMEOUT_S
         )
+        self.dispatcher.on_event = self._note
+        self.events: list[tuple[str, str, str, str | None]] = []
+
+    def _note(self, event: str, ride: Ride) -> None:
+        driver = None if ride.driver is None else ride.driver.user_id
+        self.events.append((event, ride.ride_id, ride.rider.user_id, driver))
 
     def user(self, name: str, lat: float | None = 37.77, lng: float = -122.41) -> User:
         """Somebody with a session, and with a place unless `lat` is None."""

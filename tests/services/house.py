@@ -21,7 +21,7 @@ from ride_trio.pb.ride.v1.ride_pb2 import (
     RideStatusUpdate,
     ServerEnvelope,
 )
-from ride_trio.services import RideContext, RideStreamService
+from ride_trio.services import RideContext, RideJournal, RideStreamService
 from tests.services.fake_call import FakeCall
 
 
@@ -30,12 +30,13 @@ class House:
 
     Args:
         nursery: holds the calls; cancelled calls are cancelled with it.
+        journal: writes what happens to a log.
         settings: fields of `Settings` that differ from the defaults.
     """
 
-    def __init__(self, nursery: trio.Nursery, **settings: Any) -> None:
+    def __init__(self, nursery: trio.Nursery, journal: RideJournal | None = None, **settings: Any) -> None:
         self.metrics = RideMetrics()
-        self.context = RideContext.build(replace(Settings(), **settings), self.metrics, trio.current_time)
+        self.context = RideContext.build(replace(Settings(), **settings), self.metrics, trio.current_time, journal)
         self.service = RideStreamService(self.context)
         self.scopes: dict[FakeCall, trio.CancelScope] = {}
         self._nursery = nursery
