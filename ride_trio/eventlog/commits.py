@@ -337,11 +337,8 @@ class Commits:
             self.failed = LogFailedError(f"the log can't be written any more: {error}; start the server anew")
             log.critical("the log can't be written any more, nothing is accepted: %s", error)
             failure: LogError = self.failed
-        elif error.errno in _NO_ROOM:
-            failure = LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
-            log.error("the log can't be written: %s", error)
         else:
-            failure = LogFailedError(f"the log can't be written: {error}; nothing of this is stored")
+            failure = disk_error(error)
             log.error("the log can't be written: %s", error)
         self._undo(commit, failure)
 
@@ -381,3 +378,10 @@ class Commits:
                 await last.wait(Level.SYNCED)
             except LogError:
                 continue
+
+
+def disk_error(error: OSError) -> LogError:
+    """What is told of a write that has failed, and was taken back."""
+    if error.errno in _NO_ROOM:
+        return LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
+    return LogFailedError(f"the log can't be written: {error}; nothing of this is stored")
