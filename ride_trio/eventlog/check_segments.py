@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from ride_trio.eventlog.batches import SPARSE, offsets
-from ride_trio.eventlog.entries import offset_of, split, summary
+from ride_trio.eventlog.entries import offset_of, split, timestamp_of
 from ride_trio.eventlog.indexes import pack_index, read_index_head
 from ride_trio.eventlog.reindex import Rows
 from ride_trio.eventlog.scan import Found, Gap, scan
@@ -203,7 +203,7 @@ def _payload_problem(found: Found) -> str | None:
         for offset, (begin, _) in zip(offsets(header, found.payload), split(data), strict=True):
             if offset_of(data, begin) != offset:
                 return f"the record at offset {offset} of partition {header.partition} says {offset_of(data, begin)}"
-            if summary(data, begin)[2] > header.max_timestamp:
+            if timestamp_of(data, begin) > header.max_timestamp:
                 return f"the record at offset {offset} of partition {header.partition} is later than its batch"
     except (IndexError, ValueError):
         return f"a batch that has not {header.count} records"

@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import logging
 from array import array
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from ride_trio.eventlog.batches import offsets
 from ride_trio.eventlog.compacted import Compacted
-from ride_trio.eventlog.entries import split, summary
+from ride_trio.eventlog.entries import has_value, key_of, split, timestamp_of
 from ride_trio.eventlog.scan import Found, Gap, scan
 from ride_trio.eventlog.segments import Segment
 from ride_trio.eventlog.topic import Topic
@@ -40,8 +41,9 @@ log = logging.getLogger(__name__)
 TOMBSTONE_MS: Final = 86_400_000
 # Keys of one pass, at some 150 bytes each, beside those of a first segment, which may have more.
 MAX_KEYS: Final = 300_000
-# What is read between two yields: some milliseconds of work with records of 100 bytes.
-SLICE_BYTES: Final = 131_072
+# What is read between two yields: a millisecond of work, which is mostly Python's, so that others wait for it.
+SLICE_RECORDS: Final = 256
+SLICE_BYTES: Final = 262_144
 # Longer keys are known by their digests, which are longer than any key that is not.
 _LONGEST_KEY: Final = 32
 
@@ -103,44 +105,26 @@ def groups(sources: Sequence[Source], bound_bytes: int) -> list[list[Source]]:
 # ------------------------------------------------------------------ what is newest
 
 
-class Newest:
-    """The newest offset of each key of each partition."""
-
-    def __init__(self) -> None:
-        self.keys = 0
-        self._offsets: dict[int, dict[bytes, int]] = {}
-
-    def add(self, partition: int, key: bytes, offset: int) -> None:
-        """A record; offsets of a partition come in order."""
-        known = self._offsets.setdefault(partition, {})
-        before = len(known)
-        known[_short(key)] = offset
-        self.keys += len(known) - before
-
-    def is_newer(self, partition: int, key: bytes, offset: int) -> bool:
-        """Whether there is a newer record of this key than that at an offset."""
-        known = self._offsets.get(partition)
-        return known is not None and known.get(_short(key), -1) > offset
-
-
-def _short(key: bytes) -> bytes:
-    return key if len(key) <= _LONGEST_KEY else blake2b(key, digest_size=_LONGEST_KEY + 1).digest()
+# The newest offset of each key, by partition.
+Newest = defaultdict[int, dict[bytes, int]]
 
 
 def find_newest(sources: Sequence[Source]) -> Generator[None, None, tuple[Newest, int]]:
     """The newest offsets in those that are not clean, and how many of the sources the pass goes over."""
-    newest, read_any = Newest(), False
+    newest: Newest = defaultdict(dict)
+    keys, read_any = 0, False
     for number, source in enumerate(sources):
         if source.is_clean or source.segment.damaged:
             continue
         try:
             for batch in _batches(source):
-                for offset, key, *_ in batch.entries:
-                    if key:
-                        newest.add(batch.partition, key, offset)
-                if read_any and newest.keys > MAX_KEYS:
+                known = newest[batch.partition]
+                keys -= len(known)
+                known.update((key, offset) for offset, key, _, _ in batch.entries if key)
+                keys += len(known)
+                if read_any and keys > MAX_KEYS:
                     return newest, number
-                if batch.is_last_of_slice:
+                if batch.ends_slice:
                     yield
         except DamagedSegmentError as error:
             _leave_alone(error)
@@ -158,11 +142,18 @@ def _leave_alone(error: DamagedSegmentError) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What compaction needs of a batch; an entry is offset, key, whether it has a value, timestamp and its bytes."""
+    """A batch, or a part of it.
+
+    Attributes:
+        data: All of its entries.
+        entries: Of each in this part its offset, its key, and where in the data it begins and ends.
+        ends_slice: Time to yield.
+    """
 
     partition: int
-    entries: list[tuple[int, bytes, bool, int, bytes]]
-    is_last_of_slice: bool
+    data: bytes
+    entries: list[tuple[int, bytes, int, int]]
+    ends_slice: bool
 
 
 def _batches(source: Source) -> Iterator[_Batch]:
@@ -173,7 +164,7 @@ def _batches(source: Source) -> Iterator[_Batch]:
     """
     segment = source.segment
     ends = array("q", segment.head.bases)
-    read = 0
+    read_records = read_bytes = 0
     for found in scan(segment.path, segment.head.size):
         if isinstance(found, Gap):
             raise DamagedSegmentError(segment, f"it is damaged from byte {found.position} to {found.end}")
@@ -181,21 +172,30 @@ def _batches(source: Source) -> Iterator[_Batch]:
         if header.partition >= len(ends) or header.base_offset != ends[header.partition]:
             raise DamagedSegmentError(segment, f"the batch at byte {found.position} does not follow the one before")
         ends[header.partition] = header.end_offset
-        read += header.size
-        is_last_of_slice = read >= SLICE_BYTES
-        read = 0 if is_last_of_slice else read
-        yield _Batch(header.partition, _entries(segment, found), is_last_of_slice)
+        data = found.payload[header.entries_at :]
+        read_bytes += len(data)
+        for entries in _parts(segment, found, data):
+            read_records += len(entries)
+            ends_slice = read_records >= SLICE_RECORDS or read_bytes >= SLICE_BYTES
+            if ends_slice:
+                read_records = read_bytes = 0
+            yield _Batch(header.partition, data, entries, ends_slice)
     if ends != source.ends:
         raise DamagedSegmentError(segment, "its end is missing")
 
 
-def _entries(segment: Segment, found: Found) -> list[tuple[int, bytes, bool, int, bytes]]:
-    data = found.payload[found.header.entries_at :]
+def _parts(segment: Segment, found: Found, data: bytes) -> Iterator[list[tuple[int, bytes, int, int]]]:
+    """A batch's entries, some at a time."""
     try:
         places = zip(offsets(found.header, found.payload), split(data), strict=True)
-        return [(offset, *summary(data, begin), data[begin:end]) for offset, (begin, end) in places]
+        while some := list(islice(places, SLICE_RECORDS)):
+            yield [(offset, _short(key_of(data, begin)), begin, end) for offset, (begin, end) in some]
     except (IndexError, ValueError) as error:
         raise DamagedSegmentError(segment, f"the batch at byte {found.position} makes no sense") from error
+
+
+def _short(key: bytes) -> bytes:
+    return key if len(key) <= _LONGEST_KEY else blake2b(key, digest_size=_LONGEST_KEY + 1).digest()
 
 
 # ------------------------------------------------------------------ rewriting
@@ -227,13 +227,8 @@ def rewrite(group: Sequence[Source], newest: Newest, horizon_ms: int) -> Generat
     try:
         for source in group:
             for batch in _batches(source):
-                for offset, key, has_value, timestamp, entry in batch.entries:
-                    is_over = source.is_clean and key and not has_value and timestamp < horizon_ms
-                    if is_over or newest.is_newer(batch.partition, key, offset):
-                        dropped += 1
-                    else:
-                        output.add(batch.partition, offset, timestamp, entry)
-                if batch.is_last_of_slice:
+                dropped += _copy(source, batch, newest, horizon_ms, output)
+                if batch.ends_slice:
                     yield
         if not dropped and len(group) == 1 and group[0].is_clean:
             return Outcome(None)
@@ -244,3 +239,20 @@ def rewrite(group: Sequence[Source], newest: Newest, horizon_ms: int) -> Generat
         return Outcome(None, damaged=True)
     finally:
         output.close()
+
+
+def _copy(source: Source, batch: _Batch, newest: Newest, horizon_ms: int, output: Compacted) -> int:
+    """Copy what stays of a batch; how many records go."""
+    data, known, copied = batch.data, newest.get(batch.partition, {}), 0
+    for offset, key, begin, end in batch.entries:
+        if known.get(key, -1) > offset:
+            continue
+        try:
+            timestamp = timestamp_of(data, begin)
+            is_over = source.is_clean and key and timestamp < horizon_ms and not has_value(data, begin)
+        except IndexError as error:
+            raise DamagedSegmentError(source.segment, f"the record at offset {offset} makes no sense") from error
+        if not is_over:
+            output.add(batch.partition, offset, timestamp, data[begin:end])
+            copied += 1
+    return len(batch.entries) - copied

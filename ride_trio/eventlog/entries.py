@@ -100,23 +100,22 @@ def split(data: bytes) -> Iterator[tuple[int, int]]:
 
 def key_of(data: bytes, position: int) -> bytes:
     """The key of the record whose entry begins at a position; empty without one."""
+    size, start = data[position + 1], position + 2
+    if size >= 0x80:
+        size, start = read_varint(data, position + 1)
+    if size > 1 and data[start] == _KEY_TAG:  # the usual place: fields are serialized in their order
+        end = start + 2 + data[start + 1]
+        if data[start + 1] < 0x80 and end <= start + size:
+            return data[start + 2 : end]
     for tag, start, end in _fields(data, position):
         if tag == _KEY_TAG:
             return data[start:end]
     return b""
 
 
-def summary(data: bytes, position: int) -> tuple[bytes, bool, int]:
-    """What compaction asks of it: its key, whether it has a value, and its timestamp, Unix ms."""
-    key, has_value, timestamp = b"", False, 0
-    for tag, start, end in _fields(data, position):
-        if tag == _KEY_TAG:
-            key = data[start:end]
-        elif tag == _VALUE_TAG:
-            has_value = end > start
-        elif tag == _TIMESTAMP_TAG:
-            timestamp = read_varint(data, start)[0]
-    return key, has_value, timestamp
+def has_value(data: bytes, position: int) -> bool:
+    """Whether it has a value, and not an empty one."""
+    return any(tag == _VALUE_TAG and end > start for tag, start, end in _fields(data, position))
 
 
 def timestamp_of(data: bytes, position: int) -> int:

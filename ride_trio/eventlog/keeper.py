@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from time import thread_time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# After each slice compaction rests so many times as long as that took: it has a fifth of a core at most.
-RESTS: Final = 4
+# After each slice compaction rests so many times as long as that had of the processor: a quarter of a core at most.
+RESTS: Final = 3
 
 
 class Keeper:
@@ -41,11 +42,13 @@ class Keeper:
     Args:
         owner: Whose.
         run_sync: Runs what blocks, in a thread.
+        worked_s: How long the thread that asks has worked, s.
     """
 
-    def __init__(self, owner: EventLog, run_sync: RunSync) -> None:
+    def __init__(self, owner: EventLog, run_sync: RunSync, worked_s: Callable[[], float] = thread_time) -> None:
         self._log = owner
         self._run_sync = run_sync
+        self._worked_s = worked_s
         self._rolled: dict[Topic, None] = {}
         self._wake = trio.Event()
         owner.commits.on_rolled = self._note_rolled
@@ -165,21 +168,22 @@ class Keeper:
         """
         with closing(work):
             while not topic.deleted:
-                began = trio.current_time()
-                done: list[T] = await self._run_sync(_next_slice, work)
+                done, worked_s = await self._run_sync(self._next_slice, work)
                 if done:
-                    return done[0]
-                await trio.sleep((trio.current_time() - began) * RESTS)
+                    result: T = done[0]
+                    return result
+                await trio.sleep(worked_s * RESTS)
         raise FileNotFoundError(f"topic '{topic.name}' was deleted")
 
-
-def _next_slice(work: Generator[None, None, T]) -> list[T]:
-    """Run a generator to its next `yield`; what it returns, if that is its end. In a thread."""
-    try:
-        next(work)
-    except StopIteration as stop:
-        return [stop.value]
-    return []
+    def _next_slice(self, work: Generator[None, None, T]) -> tuple[list[T], float]:
+        """Run a generator to its next `yield`, in a thread; what it returns at its end, and how long it has worked."""
+        began_s = self._worked_s()
+        done = []
+        try:
+            next(work)
+        except StopIteration as stop:
+            done.append(stop.value)
+        return done, self._worked_s() - began_s
 
 
 def _size(segments: Sequence[Segment]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -146,25 +147,23 @@ async def test_a_first_segment_with_too_many_keys_is_compacted_all_the_same(
 async def test_it_works_in_slices_with_rests(
     small_segments: WholeLog, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    monkeypatch.setattr(compaction, "SLICE_BYTES", 200)
+    monkeypatch.setattr(compaction, "SLICE_RECORDS", 3)
     log = await small_segments.start()
     topic = await compacted_topic(small_segments)
-    for _ in range(20):
-        await small_segments.produce(topic.partition(0), [(b"k", bytes(95))])
+    for _ in range(10):
+        await small_segments.produce(topic.partition(0), [(b"k", bytes(10))] * 4)
     await small_segments.roll(topic)
-    slices = []
+    slices: list[float] = []
 
-    async def a_second(function: Callable[..., Any], *args: Any) -> Any:
-        began = trio.current_time()
-        await trio.sleep(1)
-        slices.append((began, trio.current_time()))
+    async def counted(function: Callable[..., Any], *args: Any) -> Any:
+        slices.append(trio.current_time())
         return await in_place(function, *args)
 
-    await Keeper(log, a_second).compact(topic)
-    working = sum(end - began for began, end in slices)
-    assert len(slices) >= 2 * 10
-    assert trio.current_time() - slices[0][0] >= 4 * working
-    assert [offset for offset, _ in await small_segments.read(topic.partition(0))] == [19]
+    await Keeper(log, counted, count().__next__).compact(topic)  # each slice is a second of work
+    rests = [later - earlier for earlier, later in pairwise(slices)]
+    assert len(slices) > 2 * 10
+    assert sum(rests) / len(slices) == pytest.approx(3, rel=0.2)
+    assert [offset for offset, _ in await small_segments.read(topic.partition(0))] == [39]
 
 
 # ------------------------------------------------------------------ keys and tombstones

@@ -88,15 +88,15 @@ async def test_a_file_in_which_a_batch_is_missing_is_left_alone(
     assert what in caplog.text
 
 
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\x01k\x20", b"\x0a\x01k\x12"])
 async def test_records_that_make_no_sense_are_left_alone(
-    small_segments: WholeLog, caplog: pytest.LogCaptureFixture
+    small_segments: WholeLog, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = await small_segments.start()
     topic = await compacted_topic(small_segments)
     partition = topic.partition(0)
     partition.append(encode(partition, b"1", key=b"a"), NOW_MS)
-    partition.append(b"\x0a\x7f", NOW_MS)
-    partition.append(b"\xff", NOW_MS)
+    partition.append(data, NOW_MS)
     await log.commits.gathering.wait(Level.SYNCED)
     await small_segments.roll(topic)
     await small_segments.keeper.compact(topic)
