@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from ride_trio.errors import DataDirError
 from ride_trio.eventlog.writer import sync_folder
+
+_TOPIC_ID: Final = re.compile(r"[1-9][0-9]*")
 
 
 class DataDir:
@@ -72,6 +75,11 @@ class DataDir:
 
     def folder(self, topic_id: int) -> Path:
         return self.topics / str(topic_id)
+
+    def topic_folders(self) -> dict[int, Path]:
+        """Those that are there, by topic id."""
+        found = (path for path in self.topics.iterdir() if path.is_dir() and _TOPIC_ID.fullmatch(path.name))
+        return {int(path.name): path for path in found}
 
     def close(self) -> None:
         """Let others have it."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from ride_trio.errors import (
     UnknownTopicError,
 )
 from ride_trio.eventlog.cache import Cache
-from ride_trio.eventlog.commits import Commits, Writer
+from ride_trio.eventlog.commits import Commits, Writer, disk_error
 from ride_trio.eventlog.configs import parse_configs
 from ride_trio.eventlog.cursor import Cursor, Reader, RunSync, offset_at
 from ride_trio.eventlog.datadir import DataDir
@@ -123,9 +124,8 @@ class EventLog:
         """
         with DataDir(self.path) as self.data_dir:
             self.metadata = Metadata(self.data_dir.metadata, self._metadata_run_sync())
-            is_new = self.metadata.open()
+            self.metadata.open()
             try:
-                self._check_topics(is_new)
                 await self._recover()
                 await self._serve(task_status)
             finally:
@@ -171,25 +171,26 @@ class EventLog:
                 nursery.cancel_scope.cancel()
             await self.keeper.close_all()
 
-    def _check_topics(self, is_new: bool) -> None:
-        """What topics there are stands in the metadata only: without it, none of their files is to be touched.
+    async def _remove_deleted(self, rows: Sequence[TopicRow]) -> None:
+        """Remove what is left of topics that were being deleted.
 
         Raises:
-            DataDirError: There are topics' files, and nothing that names them.
+            DataDirError: There are files of a topic that the metadata has never had, or they can't be removed.
         """
-        topics = self.data_dir.topics
-        if is_new and any(topics.iterdir()):
-            raise DataDirError(
-                f"{topics} has topics' files, but {self.data_dir.metadata.name}, which names them, is missing or empty: "
-                "put it back from a copy, or move the files away to begin anew"
-            )
+        last, known = self.metadata.last_topic_id(), {row.topic_id for row in rows}
+        folders = self.data_dir.topic_folders()
+        for topic_id, folder in folders.items():
+            if topic_id > last:
+                raise DataDirError(
+                    f"{folder} is of a topic that {self.data_dir.metadata.name} has never had: it is a new one, or an "
+                    "older copy. Find the right one and put it back, or move the folder away"
+                )
+        for topic_id in folders.keys() - known:
+            await self._run_sync(shutil.rmtree, folders[topic_id])
 
     async def _recover(self) -> None:
         rows = self.metadata.topics()
-        known = {str(row.topic_id) for row in rows}
-        for folder in self.data_dir.topics.iterdir():
-            if folder.name not in known:  # a topic that was being deleted
-                await self._run_sync(shutil.rmtree, folder)
+        await self._remove_deleted(rows)
         for row in rows:
             try:
                 found = await self._run_sync(
@@ -265,10 +266,14 @@ class EventLog:
                 raise TopicExistsError(f"there is a topic '{name}' already")
             created_ms = self.now_ms()
             topic_id = await self.metadata.create_topic(name, num_partitions, configs, created_ms)
-            with trio.CancelScope(shield=True):  # the row is there: now the topic has to be, too
-                found = await self._run_sync(
-                    _recovered, self.data_dir.folder(topic_id), topic_id, num_partitions, created_ms
-                )
+            with trio.CancelScope(shield=True):  # the row is there: now the topic has to be, too, or neither
+                try:
+                    found = await self._run_sync(
+                        _recovered, self.data_dir.folder(topic_id), topic_id, num_partitions, created_ms
+                    )
+                except OSError as error:
+                    await self.metadata.delete_topic(topic_id)
+                    raise disk_error(error) from error
             topic = self._add(TopicRow(topic_id, name, num_partitions, configs, created_ms), found)
             self.groups.topics_changed()
         return topic
@@ -308,8 +313,9 @@ class EventLog:
 
 
 def _recovered(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recovered:
-    """What there is, with a first segment that has its file. Blocks."""
+    """What there is; a new topic gets its first file, if need be with its first record. Blocks."""
     found = recover(folder, topic_id, partitions, now_ms)
     if not found.segments[-1].exists:
-        make_segment(found.segments[-1])
+        with suppress(OSError):  # the disk is full
+            make_segment(found.segments[-1])
     return found

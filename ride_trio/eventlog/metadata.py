@@ -106,6 +106,14 @@ class Metadata:
         """
         return self._tables.topics()
 
+    def last_topic_id(self) -> int:
+        """The highest that a topic has had, be it deleted; 0: there was none.
+
+        Raises:
+            DataDirError: it can't be read.
+        """
+        return self._tables.last_topic_id()
+
     def offsets(self) -> dict[str, dict[tuple[int, int], int]]:
         """What groups have committed: offsets by (topic id, partition), by group id.
 

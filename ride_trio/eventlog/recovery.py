@@ -52,9 +52,6 @@ def recover(folder: Path, topic_id: int, partitions: int, now_ms: int) -> Recove
     Raises:
         OSError: The files can't be read or written.
     """
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        sync_folder(folder.parent)
     notes: list[str] = []
     segments = _segments(folder, topic_id, partitions, notes)
     if not segments:

@@ -112,6 +112,12 @@ class Tables:
         rows = self._rows("topics", "topic_id")
         return [TopicRow(number, name, count, json.loads(configs), ms) for number, name, count, configs, ms in rows]
 
+    def last_topic_id(self) -> int:
+        """The highest that a topic has had, be it deleted; 0: there was none."""
+        with self._translated():
+            row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'topics'").fetchone()
+        return row[0] if row is not None else 0
+
     def offsets(self) -> dict[str, dict[tuple[int, int], int]]:
         """What groups have committed: offsets by (topic id, partition), by group id.
 

@@ -121,6 +121,7 @@ def make_segment(segment: Segment) -> None:
 
 
 def _create(segment: Segment) -> int:
+    _make_folder(segment.path.parent)
     _sync_before(segment)
     fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
@@ -132,6 +133,12 @@ def _create(segment: Segment) -> int:
         _remove(segment.path)
         raise
     return fd
+
+
+def _make_folder(path: Path) -> None:
+    if not path.exists():
+        path.mkdir(parents=True)
+        sync_folder(path.parent)
 
 
 def _remove(path: Path) -> None:

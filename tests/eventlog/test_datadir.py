@@ -83,3 +83,11 @@ def test_its_names_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert synced == [str(tmp_path / "data"), str(tmp_path)]
     with DataDir(tmp_path / "data"):
         assert len(synced) == 2
+
+
+def test_topics_folders_are_told_from_what_else_lies_there(tmp_path: Path) -> None:
+    with DataDir(tmp_path) as data_dir:
+        for name in ("3", "12", "0", "012", "lost+found", "7x"):
+            (data_dir.topics / name).mkdir()
+        (data_dir.topics / "5").touch()
+        assert data_dir.topic_folders() == {3: data_dir.folder(3), 12: data_dir.folder(12)}

@@ -174,7 +174,8 @@ async def test_a_topics_folder_is_on_disk_before_it_is_used(tmp_path: Path, monk
     synced: list[str] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
-    Core(tmp_path).topic()
+    core = Core(tmp_path)
+    fill(core, core.topic().partition(0), 0)
     assert str(tmp_path) in synced
 
 

@@ -143,3 +143,12 @@ def test_no_bit_can_flip_unseen(path: Path) -> None:
         except DataDirError:
             refused += 1
     assert refused > 10
+
+
+def test_the_highest_id_that_a_topic_has_had(path: Path) -> None:
+    opened = Tables(path)
+    with closing(opened.db) as db:
+        assert opened.last_topic_id() == 0
+        ids = [tables.create_topic(db, name, 1, "{}", 0) for name in ("a", "b")]
+        tables.delete_topic(db, ids[1])
+        assert opened.last_topic_id() == ids[1] == 2
