@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from itertools import pairwise
 from time import thread_time
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -108,8 +109,9 @@ class Keeper:
 
     async def _close_segments(self, topic: Topic) -> None:
         """Write the index files of segments that will not grow any more."""
-        for segment in topic.segments[:-1]:
-            if segment.index is not None and segment.synced == segment.size and not topic.deleted:
+        for segment, following in pairwise(list(topic.segments)):
+            is_closed = following.exists and segment.synced == segment.size  # a roll that fails is taken back
+            if segment.index is not None and is_closed and not topic.deleted:
                 await self._run_sync(write_index, segment)
                 segment.index = None
 

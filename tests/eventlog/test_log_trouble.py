@@ -241,3 +241,29 @@ async def test_ten_thousand_partitions(whole: WholeLog) -> None:
 
 def gather_value(partition: object) -> None:
     append(partition, b"value")  # type: ignore[arg-type]
+
+
+async def test_a_segment_is_not_closed_before_there_is_one_behind_it(nursery: trio.Nursery, tmp_path: Path) -> None:
+    """The roll may fail: then it grows again."""
+    log = EventLog(tmp_path, LogMetrics(), LogOptions(segment_bytes=1_000), run_sync=in_place, writer=StuckWriter)
+    await nursery.start(log.run)
+    writer: StuckWriter = log.commits.writer  # type: ignore[assignment]
+    topic = await log.create_topic("t", 1, configs={"retention.ms": "-1"})
+    for value in (b"first", b"x" * 1_000):
+        append(topic.partition(0), value)
+        log.commits.hand_over_if_due()
+        if value == b"first":
+            writer.write()
+            writer.sync()
+    assert len(topic.segments) == 2
+    await log.keeper.keep(topic)
+    writer.trouble = OSError(errno.ENOSPC, "No space left on device")
+    writer.write()
+    writer.trouble = None
+    assert len(topic.segments) == 1
+    append(topic.partition(0), b"second")
+    log.commits.hand_over_if_due()
+    writer.write()
+    writer.sync()
+    assert await read_all(log.cursor(topic.partition(0), 0)) == [(0, b"first"), (1, b"second")]
+    nursery.cancel_scope.cancel()
