@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from ride_trio.errors import (
     InvalidReplicationFactorError,
     InvalidTopicError,
     LogError,
+    LogFullError,
     LogStoppedError,
     TopicExistsError,
     UnknownTopicError,
 )
+from ride_trio.eventlog import log as log_module
 from ride_trio.eventlog.log import EventLog
 from ride_trio.metrics import LogMetrics
 from tests.eventlog.logs import in_place
@@ -124,3 +127,19 @@ async def test_what_was_being_deleted_is_removed_at_the_next_start(whole: WholeL
     log = await whole.start()
     assert log.topics == {}
     assert not topic.folder.exists()
+
+
+async def test_a_topic_that_finds_no_room_is_not_there(whole: WholeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = await whole.start()
+
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module, "recover", no_room)
+        with pytest.raises(LogFullError, match="disk is full"):
+            await log.create_topic("t", 1)
+    assert log.topics == {}
+    await log.create_topic("t", 1)
+    await whole.stop()
+    assert list((await whole.start()).topics) == ["t"]
