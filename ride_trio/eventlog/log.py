@@ -4,7 +4,8 @@
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)            # recovers, then serves until cancelled
         topic = await log.create_topic("rides", 8)
-        commit = log.append(topic.partition(0), ...)
+        topic.partition(0).append(data, timestamp)
+        await log.commits.gathering.wait(Level.SYNCED)
 
 Everything but the threads' work is on the trio thread. `run` owns all tasks: the two threads that write, the task that
 hands commits to them, and the keeper, which closes segments, deletes and compacts.

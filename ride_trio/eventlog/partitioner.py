@@ -1,8 +1,9 @@
 """Which partition a record goes to, if its producer leaves that to us.
 
 With a key: murmur2 of it, as Kafka's default partitioner has it, so that a key lands where Kafka's clients would put it
-(https://kafka.apache.org/documentation/#producerconfigs_partitioner.class). Without one: by turns, but so much to one
-partition before the next that batches stay worth their headers, as Kafka's sticky partitioner does.
+(https://kafka.apache.org/documentation/#producerconfigs_partitioner.class); of very long keys their checksum's, since
+here murmur2 takes a second for some megabytes. Without one: by turns, but so much to one partition before the next that
+batches stay worth their headers, as Kafka's sticky partitioner does.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from crc32c import crc32c
+
 STICKY_BYTES: Final = 16_384
 # A record's offset, partition and timestamp with their tags: so much it has even without a value.
 _LEAST_BYTES: Final = 16
 # Longer keys are hashed anew each time: what is kept of hashes is bounded in number, not in bytes.
 _SHORT_BYTES: Final = 64
+# The longest keys that are hashed as Kafka does: a millisecond's work.
+_LONG_BYTES: Final = 8_192
 _SEED: Final = 0x9747B28C
 _M: Final = 0x5BD1E995
 _R: Final = 24
@@ -24,7 +29,9 @@ _POSITIVE: Final = 0x7FFFFFFF
 
 def key_hash(key: bytes) -> int:
     """MurmurHash2 of a key, 32 bits, with Kafka's seed, made positive as Kafka does."""
-    return _hash_of_short(key) if len(key) <= _SHORT_BYTES else _hash(key)
+    if len(key) <= _SHORT_BYTES:
+        return _hash_of_short(key)
+    return _hash(key if len(key) <= _LONG_BYTES else crc32c(key).to_bytes(4, "little"))
 
 
 def _hash(key: bytes) -> int:

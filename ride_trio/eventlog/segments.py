@@ -41,8 +41,6 @@ MAGIC: Final = b"RTLOG\x00\x01\n"
 _HEAD: Final = struct.Struct("<8sIIqqqII")
 _CHECKED: Final = 12  # where what the checksum covers begins
 _OFFSET_BYTES: Final = 8
-# Beyond it a head is none: 10,000 partitions are 80 KB, and a producer some hundred bytes.
-MAX_HEAD_BYTES: Final = 1 << 28
 SUFFIX: Final = ".log"
 INDEX_SUFFIX: Final = ".index"
 _NAME: Final = re.compile(r"([0-9]{20})(?:-([0-9]{20})-([0-9]+))?\.log")
@@ -127,7 +125,7 @@ class Head:
         if len(data) < _HEAD.size or not data.startswith(MAGIC):
             return None
         size: int = _HEAD.unpack_from(data)[2]
-        return size if _HEAD.size <= size <= MAX_HEAD_BYTES else None
+        return size if size >= _HEAD.size else None
 
     @classmethod
     def unpack(cls, data: bytes) -> Head | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from ride_trio.eventlog import partitioner
@@ -35,6 +37,13 @@ def test_long_keys_are_not_kept() -> None:
     assert partitioner._hash_of_short.cache_info().currsize == 0
     key_hash(b"x" * 36)
     assert partitioner._hash_of_short.cache_info().currsize == 1
+
+
+def test_a_key_of_any_length_costs_no_more_than_a_millisecond_or_so() -> None:
+    began = process_time()
+    assert key_hash(b"x" * 10_000_000) == key_hash(b"x" * 10_000_000) != key_hash(b"x" * 9_999_999)
+    assert process_time() - began < 0.3
+    assert len({key_hash(b"%d" % number + bytes(10_000)) % 10 for number in range(100)}) == 10
 
 
 def test_without_a_key_it_stays_for_a_while_and_goes_round() -> None:

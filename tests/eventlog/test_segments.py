@@ -44,6 +44,12 @@ def test_what_is_no_head(raw: bytes) -> None:
     assert Head.unpack(raw) is None
 
 
+def test_what_is_known_of_many_producers_makes_a_head_long() -> None:
+    start = bytearray(HEAD.pack()[:HEAD_START_BYTES])
+    start[12:16] = (1 << 29).to_bytes(4, "little")
+    assert Head.size_in(bytes(start)) == 1 << 29
+
+
 def test_a_head_that_is_made_up_has_the_place_of_the_first_batch() -> None:
     assert Head(3, 7, 0, array("q", [5, 0, 9]), b"", start=1_234).size == 1_234
 
