@@ -10,12 +10,14 @@ import pytest
 from ride_trio.eventlog import indexes
 from ride_trio.eventlog.indexes import read_index_head, read_partition_index, replace_file, write_index
 from ride_trio.eventlog.segments import Segment
+from ride_trio.eventlog.writer import make_segment
 from tests.eventlog.logs import Core
 
 
 @pytest.fixture
 async def segment(tmp_path: Path) -> Segment:
     segment = Core(tmp_path).topic(10).active
+    make_segment(segment)
     for number in (3, 1, 3, 9):
         segment.add(number, len(segment.index or ()), 100 * number, 7, 1_000 + number)
     write_index(segment)
@@ -37,6 +39,7 @@ async def test_an_index_says_of_each_partition_where_its_batches_are(segment: Se
 
 async def test_an_index_of_nothing(tmp_path: Path) -> None:
     segment = Core(tmp_path).topic().active
+    make_segment(segment)
     write_index(segment)
     rows = read_partition_index(segment.index_path, 0)
     assert rows is not None
