@@ -21,7 +21,7 @@ from ride_trio.eventlog.log import EventLog
 from ride_trio.pb.takhin.v1 import takhin_pb2 as pb
 from ride_trio.services.log_consume import Consumer
 from ride_trio.services.log_groups import GroupConsumer
-from ride_trio.services.log_produce import Producing, ProduceStream
+from ride_trio.services.log_produce import ProduceStream, Producing
 from ride_trio_loadgen.log_ledger import LogLedger, record_number
 from ride_trio_loadgen.tally import ErrorCounts
 from tests.services.log_house import LogCall, LogHouse
