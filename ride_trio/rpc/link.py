@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 # How often a peer that has left something half done is looked at again, s.
 TICK_S: Final = 10.0
 # Connections that have much to read share a pass, but a pass of fewer frames than this would be mostly overhead.
-SMALLEST_SHARE_FRAMES: Final = 32
+SMALLEST_SHARE_FRAMES: Final = 16
 
 
 class StreamUser(Protocol):
@@ -275,7 +275,9 @@ class Link(ABC):
                 if trio.current_time() < self._tick_at:
                     return await self.transport.read()
             self._tick_at += self.tick_s
-            wire.tick()
+            while wire.tick():
+                self._dispatch()
+                await trio.lowlevel.checkpoint()
             self._dispatch()
         return b""
 

@@ -15,7 +15,7 @@ Writing, two ways:
   window opens.
 
 `receive` and `send` are checkpoints only when they cannot go on at once. That comes before long: what can be received
-without a checkpoint is what has arrived, one window at most; what can be sent is what the windows and
+without a checkpoint is what has arrived, and of that 256 messages in a row; what can be sent is what the windows and
 `write_high_water` let through, whichever is less, and the message that does not fit into it is a checkpoint.
 
 Beyond that, a call queues one message at most, however many tasks send on it and however often they are cancelled:

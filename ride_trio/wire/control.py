@@ -19,13 +19,17 @@ from ride_trio.wire.header_blocks import HeaderBlocks
 from ride_trio.wire.inflow import Inflow
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.outbound import Outbound
-from ride_trio.wire.patience import FRAME_COST, RESET_COST, SETTINGS_A_UNIT, STREAMS_A_UNIT, Patience
+from ride_trio.wire.patience import FRAME_COST, RESET_COST, STREAMS_A_UNIT, Patience
 from ride_trio.wire.shared import Shared
 from ride_trio.wire.states import Input, State
 from ride_trio.wire.stream import Stream
 
 _GOAWAY: Final = struct.Struct(">LL")
 _SETTING_BYTES: Final = 6
+# Values of one SETTINGS frame. Six have a meaning; nghttp2 bears as many (CVE-2020-11080: 2,730 are 4 ms of work here).
+MAX_SETTINGS: Final = 32
+# Calls that have had their time and end in one go: each is a task that runs. Who calls `tick` calls again for more.
+GIVE_UP_AT_ONCE: Final = 2
 # Streams that we reset and whose late frames are still on their way: they are ignored, not answered (RFC 9113,
 # section 5.1, "closed"). As many as a peer may have open; older ones are forgotten.
 _REMEMBERED_RESETS: Final = 1_000
@@ -139,7 +143,9 @@ class ControlFrames(Inflow, ABC):
             self._shrink_receive_windows()
             return
         self.settings_seen = True
-        self._spend_work(len(payload) // _SETTING_BYTES // SETTINGS_A_UNIT, "SETTINGS of many values")
+        values = len(payload) // _SETTING_BYTES
+        if values > MAX_SETTINGS:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"SETTINGS of {values} values: {MAX_SETTINGS} are borne")
         delta = self.outbound.apply_settings(payload, from_server=self._peer_is_server)
         self.outbound.answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._move_send_windows(delta)
@@ -218,7 +224,7 @@ class ControlFrames(Inflow, ABC):
         """Something of the peer's is half done, and holds something up: call `tick` every few seconds."""
         return bool(self.outbound.borrowers) or self.crowded or not self.settings_seen or not self._headers.idle
 
-    def tick(self, *, begin: bool = False) -> None:
+    def tick(self, *, begin: bool = False) -> bool:
         """Whatever stands where it stood at the last call has had its time.
 
         A header block that is not finished ends the connection, as do SETTINGS that have not come. A message that has
@@ -226,18 +232,24 @@ class ControlFrames(Inflow, ABC):
 
         Args:
             begin: Nobody's time has begun before.
+
+        Returns:
+            True if there are more such calls: let others have their turn, and call again.
         """
         before = _Standing() if begin else self._stood
         self._stood = now = self._standing()
+        overdue: list[Stream] = []
         if before.shaking_hands and now.shaking_hands:
             self.fail(ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no SETTINGS in time"))
         elif now.block and before.block == now.block:
             self.fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block that was not finished in time"))
         elif self.outbound.loans.line:
-            for stream in before.unfinished & now.unfinished:
+            overdue = list(before.unfinished & now.unfinished)
+            for stream in overdue[:GIVE_UP_AT_ONCE]:
                 self._give_up(stream)
         if self.crowded:
             self.relax()
+        return len(overdue) > GIVE_UP_AT_ONCE
 
     def _standing(self) -> _Standing:
         self.outbound.forget_repaid()

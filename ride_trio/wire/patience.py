@@ -20,8 +20,6 @@ from ride_trio.wire.frames import ErrorCode
 FRAME_COST: Final = 1
 # A stream that ends by a reset of either side: a request decoded, a task started and cancelled, a handler's clean-up.
 RESET_COST: Final = 10
-# So many values in SETTINGS are as much work as a frame.
-SETTINGS_A_UNIT: Final = 4
 # SETTINGS that move the windows of open streams: this many streams are as much work as a frame.
 STREAMS_A_UNIT: Final = 8
 # A header block of this size is free; beyond, so many bytes (Huffman-coded, at the worst) are as much work as a frame.
