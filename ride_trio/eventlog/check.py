@@ -25,7 +25,20 @@ from ride_trio.eventlog.segments import INDEX_SUFFIX, Segment, segment_paths
 from ride_trio.eventlog.tables import Tables, TopicRow
 
 _METADATA: Final = "meta.db"
-Offsets = Mapping[str, Mapping[tuple[int, int], int]]  # by group, topic id and partition
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What meta.db has, or what can be guessed without it.
+
+    Attributes:
+        offsets: By group, topic id and partition.
+        last_topic_id: The highest that there was; None if nobody knows.
+    """
+
+    rows: list[TopicRow]
+    offsets: Mapping[str, Mapping[tuple[int, int], int]]
+    last_topic_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +107,15 @@ def check_data_dir(path: Path, *, read_only: bool = False) -> Report:
 def _check(path: Path) -> Report:
     report = Report(str(path))
     folders = sorted((p for p in (path / "topics").glob("*") if p.name.isdecimal()), key=lambda p: int(p.name))
-    rows, offsets = _read_metadata(path, folders, report)
+    metadata = _read_metadata(path, folders, report)
+    known = {row.topic_id for row in metadata.rows}
     for folder in folders:
-        if int(folder.name) not in {row.topic_id for row in rows}:
-            report.left_over.append(f"topics/{folder.name}: of a topic that was deleted; the next start removes it")
-    for row in rows:
+        if int(folder.name) not in known:
+            _report_folder(f"topics/{folder.name}", int(folder.name), metadata.last_topic_id, report)
+    for row in metadata.rows:
         committed = {
             (group, partition): offset
-            for group, places in offsets.items()
+            for group, places in metadata.offsets.items()
             for (topic_id, partition), offset in places.items()
             if topic_id == row.topic_id
         }
@@ -109,19 +123,30 @@ def _check(path: Path) -> Report:
     return report
 
 
+def _report_folder(name: str, topic_id: int, last_topic_id: int | None, report: Report) -> None:
+    """A folder of no topic that is known."""
+    if last_topic_id is None:
+        report.left_over.append(f"{name}: nothing tells what topic that is")
+    elif topic_id > last_topic_id:
+        report.damages.append(Damage(name, f"of a topic that {_METADATA} has never had: that is an older copy"))
+    else:
+        report.left_over.append(f"{name}: of a topic that was deleted; the next start removes it")
+
+
 # ------------------------------------------------------------------ metadata
 
 
-def _read_metadata(path: Path, folders: list[Path], report: Report) -> tuple[list[TopicRow], Offsets]:
+def _read_metadata(path: Path, folders: list[Path], report: Report) -> _Metadata:
     """Topics and committed offsets; if they can't be read, what the folders tell of topics."""
     try:
         return _read_tables(path / _METADATA)
     except DataDirError as error:
         report.damages.append(Damage(_METADATA, error.message.replace(f"{path}/", "")))
-        return [row for folder in folders if (row := _guess(folder)) is not None], {}
+        rows = [row for folder in folders if (row := _guess(folder)) is not None]
+        return _Metadata(rows, {}, None)
 
 
-def _read_tables(path: Path) -> tuple[list[TopicRow], Offsets]:
+def _read_tables(path: Path) -> _Metadata:
     """Read a copy: SQLite may write while it reads."""
     if not path.exists():
         raise DataDirError(f"{path} is missing; put a copy of the file in its place")
@@ -131,7 +156,7 @@ def _read_tables(path: Path) -> tuple[list[TopicRow], Offsets]:
         try:
             tables = Tables(Path(folder) / _METADATA)
             with closing(tables.db):
-                return tables.topics(), tables.offsets()
+                return _Metadata(tables.topics(), tables.offsets(), tables.last_topic_id())
         except DataDirError as error:
             raise DataDirError(error.message.replace(f"{folder}/", f"{path.parent}/")) from error
 

@@ -104,6 +104,9 @@ async def test_what_is_left_over_is_no_damage(stopped: Path) -> None:
     (folder / "00000000000000000009.index").write_bytes(b"alone")
     (folder / "00000000000000000003.log.cut-900").write_bytes(b"cut off")
     (folder / "notes.txt").write_text("mine")
+    with sqlite3.connect(stopped / "meta.db") as db:
+        db.execute("UPDATE sqlite_sequence SET seq = 7")
+    db.close()
     (stopped / "topics" / "7").mkdir()
     report = check_data_dir(stopped)
     assert report.damages == []
@@ -163,9 +166,16 @@ async def test_offsets_that_groups_have_committed_must_be_there(stopped: Path) -
     assert lines(check_data_dir(stopped)) == ["meta.db: group 'readers' has committed offset 6 of t/0, which ends at 4"]
 
 
+async def test_metadata_that_is_older_than_the_files(stopped: Path) -> None:
+    (stopped / "topics" / "2").mkdir()
+    assert lines(check_data_dir(stopped)) == ["topics/2: of a topic that meta.db has never had: that is an older copy"]
+
+
 async def test_without_metadata_the_files_are_checked_all_the_same(stopped: Path) -> None:
     (stopped / "meta.db").unlink()
+    (stopped / "topics" / "2").mkdir()
     report = check_data_dir(stopped)
+    assert report.left_over == ["topics/2: nothing tells what topic that is"]
     assert lines(report) == ["meta.db: meta.db is missing; put a copy of the file in its place"]
     assert [(topic.name, topic.records) for topic in report.topics] == [("topics/1", 12)]
 
