@@ -279,31 +279,33 @@ async def test_one_request_is_expected_and_another_number_comes(
 
 async def test_who_reads_thousands_of_messages_lets_others_have_their_turn(nursery: trio.Nursery) -> None:
     """They have arrived together, and nothing has to be waited for."""
-    passes = 0
-
-    async def count_passes() -> None:
-        nonlocal passes
-        while True:
-            passes += 1
-            await trio.lowlevel.checkpoint()
-
-    got: list[int] = []
+    arrived = trio.Event()
+    seen: list[int] = []
 
     async def read(call: Any) -> None:
-        await trio.testing.wait_all_tasks_blocked()
-        before, count = -1, 0
-        nursery.start_soon(count_passes)
-        await trio.lowlevel.checkpoint()
-        async for _ in call:
-            before = passes if before < 0 else before
-            count += 1
-            if count == 1_000:
-                break
-        got.append(passes - before)
+        passes = count = 0
 
-    async with connect(nursery, bidi(read)) as channel, open_call(channel, "Bidi") as call:
-        for _ in range(1_000):
-            call.send_nowait(BytesValue())
-        await call.wait_status()
-        nursery.cancel_scope.cancel()
-    assert got[0] >= 3
+        async def count_passes() -> None:
+            nonlocal passes
+            while True:
+                passes += 1
+                await trio.lowlevel.checkpoint()
+
+        await arrived.wait()
+        async with trio.open_nursery() as others:
+            others.start_soon(count_passes)
+            async for _ in call:
+                count += 1
+            others.cancel_scope.cancel()
+        seen.extend((count, passes))
+
+    with trio.fail_after(10):
+        async with connect(nursery, bidi(read)) as channel, open_call(channel, "Bidi") as call:
+            for _ in range(1_000):
+                await call.send(BytesValue())
+            await call.done_sending()
+            await wait_all_tasks_blocked()
+            arrived.set()
+            await call.wait_status()
+    assert seen[0] == 1_000
+    assert seen[1] >= 3
