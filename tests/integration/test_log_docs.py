@@ -12,8 +12,8 @@ from pathlib import Path
 
 import grpc
 import trio
-from ride_trio_cli.server_process import server_process
 
+from ride_trio_cli.server_process import server_process
 from tests.integration.reflected import Reflected
 
 ROOT = Path(__file__).parents[2]
