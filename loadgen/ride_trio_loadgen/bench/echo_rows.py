@@ -11,7 +11,7 @@ from typing import Final
 
 from ride_trio_loadgen.bench.child import Child
 from ride_trio_loadgen.bench.echo import BARE_TRIO, UNARY_PATH
-from ride_trio_loadgen.bench.wire_client import Peer, Poller, RawPeer
+from ride_trio_loadgen.bench.wire_client import EchoedPeer, Peer, Poller
 
 PACKED: Final = 100
 CONNECTIONS: Final = 100
@@ -29,8 +29,8 @@ class Target:
     engine: str
     messages: int
 
-    def connect(self) -> Peer | RawPeer:
-        return RawPeer(self.server.port) if self.engine == BARE_TRIO else Peer(self.server.port)
+    def connect(self) -> Peer:
+        return EchoedPeer(self.server.port) if self.engine == BARE_TRIO else Peer(self.server.port)
 
     def cpu_us(self, run: Callable[[int], object], count: int) -> float:
         """Warm up, then the server's CPU for each of `count`, us."""
@@ -63,13 +63,13 @@ def in_flight(target: Target, window: int, count: int) -> float:
 
         def run(count: int) -> None:
             sent, left = min(window, count), count
-            peer.send(stream, sent)  # type: ignore[arg-type]
+            peer.send(stream, sent)
             while left:
                 peer.flush()
                 arrived = peer.read()
                 left -= arrived
                 again = min(arrived, count - sent)
-                peer.send(stream, again)  # type: ignore[arg-type]
+                peer.send(stream, again)
                 sent += again
 
         return target.cpu_us(run, count)
@@ -93,7 +93,7 @@ def ping_pong(target: Target) -> Figures:
             seconds.clear()
             for _ in range(count):
                 began = perf_counter()
-                peer.send(stream)  # type: ignore[arg-type]
+                peer.send(stream)
                 peer.flush()
                 while not peer.read():
                     peer.flush()
@@ -105,8 +105,8 @@ def ping_pong(target: Target) -> Figures:
 
 
 @contextmanager
-def _many(target: Target) -> Iterator[list[Peer | RawPeer]]:
-    peers: list[Peer | RawPeer] = []
+def _many(target: Target) -> Iterator[list[Peer]]:
+    peers: list[Peer] = []
     try:
         for _ in range(CONNECTIONS):
             peers.append(target.connect())
@@ -124,14 +124,14 @@ def connections(target: Target) -> Figures:
         def run(count: int) -> None:
             sent, left = min(len(peers), count), count
             for peer in peers[:sent]:
-                peer.send(streams[peer])  # type: ignore[arg-type]
+                peer.send(streams[peer])
                 peer.flush()
             while left:
                 for peer in poller.ready():
                     arrived = peer.read()
                     left -= arrived
                     again = min(arrived, count - sent)
-                    peer.send(streams[peer], again)  # type: ignore[arg-type]
+                    peer.send(streams[peer], again)
                     sent += again
                     peer.flush()
 

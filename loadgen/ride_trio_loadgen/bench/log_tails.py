@@ -25,7 +25,7 @@ from ride_trio_loadgen.bench.log_produce import plan_of
 from ride_trio_loadgen.bench.log_servers import BARE_SEND
 from ride_trio_loadgen.bench.log_setup import Figure, Figures, LogServer, Scale, Setup
 from ride_trio_loadgen.bench.stream_rows import BATCH
-from ride_trio_loadgen.bench.wire_client import FRAMING_BYTES, TIMEOUT_S, Peer, Poller, RawPeer, connect
+from ride_trio_loadgen.bench.wire_client import FRAMING_BYTES, TIMEOUT_S, AnyPeer, Peer, Poller, RawPeer, connect
 from ride_trio_loadgen.log_cast import SERVICE
 
 TOPIC: Final = "tails"
@@ -104,7 +104,7 @@ class Tails:
             peer.close()
 
 
-def hear(poller: Poller, count: int) -> None:
+def hear(poller: Poller[AnyPeer], count: int) -> None:
     """Read until so many messages have come."""
     give_up = perf_counter() + TIMEOUT_S
     while count > 0:
@@ -163,7 +163,7 @@ def _send(setup: Setup, deliveries: int) -> float:
                 peer.close()
 
 
-def _sends(server: Child, publisher: socket.socket, poller: Poller, count: int, deliveries: int) -> float:
+def _sends(server: Child, publisher: socket.socket, poller: Poller[RawPeer], count: int, deliveries: int) -> float:
     before = server.ask("cpu")
     for _ in range(deliveries):
         publisher.send(b"x")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from ride_trio.wire import ClientConnection, Limits, Stream
+from ride_trio.wire import ClientConnection, Limits, ServerConnection, Stream
 from ride_trio.wire.events import ConnectionEnded, GoAwayReceived, StreamReset, TrailersReceived
-from ride_trio.wire.frames import PREFIX
-from ride_trio.wire.headers import RequestHead
+from ride_trio.wire.frames import PREFIX, headers_frames
+from ride_trio.wire.headers import RequestHead, response_block
 from ride_trio_loadgen.bench.echo import ENCODED, PATH
 
 HOST: Final = "127.0.0.1"
@@ -166,6 +166,38 @@ class Peer:
         self.sock.close()
 
 
+class EchoedPeer(Peer):
+    """One connection to a server that only sends back the bytes it gets.
+
+    What comes back is our own frames, and the client does the same work for them as for a gRPC server's: a client that
+    answered sooner would not let this server sleep between two messages, and waking up is much of what one costs.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.sock = connect(port)
+        self.wire = IndexingConnection()
+        self.outbound = self.wire.outbound
+        self.arrived = self.ended = 0
+        self._expected = ENCODED
+        server = ServerConnection(LIMITS)
+        server.feed(self.outbound.take_output())
+        server.process()
+        self._answered(server.outbound.take_output())
+
+    def open(self, path: str = PATH, metadata: tuple[tuple[str, str], ...] = ()) -> Stream:
+        stream = super().open(path, metadata)
+        block = response_block()
+        self._answered(headers_frames(stream.id, block, end_stream=False, max_frame=len(block)))
+        return stream
+
+    def _answered(self, data: bytes) -> None:
+        """What a gRPC server would have said to what was to be sent."""
+        self.outbound.take_output()
+        self.wire.feed(data)
+        self.wire.process()
+        self._look_at_events()
+
+
 class RawPeer:
     """One connection to a server of plain bytes; a message is as long as one in a frame of its own.
 
@@ -199,16 +231,19 @@ class RawPeer:
         self.sock.close()
 
 
-class Poller:
+AnyPeer = TypeVar("AnyPeer", Peer, RawPeer)
+
+
+class Poller(Generic[AnyPeer]):
     """Several connections: which of them have something to read."""
 
-    def __init__(self, peers: Sequence[Peer | RawPeer]) -> None:
-        self._peers = {peer.sock.fileno(): peer for peer in peers}
+    def __init__(self, peers: Sequence[AnyPeer]) -> None:
+        self._peers: dict[int, AnyPeer] = {peer.sock.fileno(): peer for peer in peers}
         self._epoll = select.epoll()
         for number in self._peers:
             self._epoll.register(number, select.EPOLLIN)
 
-    def ready(self) -> Iterator[Peer | RawPeer]:
+    def ready(self) -> Iterator[AnyPeer]:
         found = self._epoll.poll(TIMEOUT_S)
         if not found:
             raise TimeoutError(f"nothing has come for {TIMEOUT_S:g} s")
