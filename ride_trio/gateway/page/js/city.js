@@ -60,9 +60,10 @@ export class City {
     const named = view.snapshot ? new Set() : null;
     readRemoved(bytesOf(view.removed), (handle) => this.#remove(handle));
     readChanged(bytesOf(view.changed), (handle, latitude, longitude, kind, heading, speed) => {
+      if (kind >= KINDS.length) return; // of a later server
       named?.add(handle);
       const at = this.#index.get(handle) ?? this.#add(handle, now);
-      if (at < 0 || kind >= KINDS.length) return;
+      if (at < 0) return;
       this.#report(at, now, projectX(longitude), projectY(latitude), onDrive, isDriver(kind));
       this.#become(at, kind);
       this.headings[at] = heading;

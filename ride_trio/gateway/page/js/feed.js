@@ -7,7 +7,7 @@ const RATE_HZ = 4;
 const ASK_EVERY_MS = 300;
 // Asked for beyond the map's edge, as a share of its width: so much can be panned before anything is missing.
 const MARGIN = 0.25;
-const WORLD = { south: -85, west: -180, north: 85, east: 180 };
+const WORLD = { south: -90, west: -180, north: 90, east: 180 };
 
 /** @typedef {{south: number, west: number, north: number, east: number}} View degrees */
 

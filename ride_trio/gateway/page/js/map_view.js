@@ -95,9 +95,10 @@ export class MapView {
   /** As `move`, but gently, unless less motion is wanted. @see move */
   fly(change) {
     const { camera } = this;
-    const from = { x: camera.x, y: camera.y, scale: camera.scale };
+    const from = placeOf(camera);
+    if (this.#flight) Object.assign(camera, this.#flight.to); // one after the other adds up
     change(camera);
-    const to = { x: camera.x, y: camera.y, scale: camera.scale };
+    const to = placeOf(camera);
     if (!still.matches) {
       Object.assign(camera, from);
       this.#flight = { from, to, since: performance.now() };
@@ -195,3 +196,5 @@ export class MapView {
     }
   }
 }
+
+const placeOf = ({ x, y, scale }) => ({ x, y, scale });

@@ -42,3 +42,14 @@ export function mean(values, samples) {
   const known = values.slice(-samples).filter((value) => !Number.isNaN(value));
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : Number.NaN;
 }
+
+/** The stretches of known values, as first and last index. */
+export function runsOf(values) {
+  const runs = [];
+  values.forEach((value, index) => {
+    if (Number.isNaN(value)) return;
+    if (runs.at(-1)?.[1] === index - 1) runs.at(-1)[1] = index;
+    else runs.push([index, index]);
+  });
+  return runs;
+}

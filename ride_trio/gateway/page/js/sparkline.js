@@ -1,5 +1,6 @@
 /** A figure's last minutes as a line: no axes, its own scale from zero up. */
 
+import { runsOf } from "./rates.js";
 import { colour } from "./theme.js";
 
 const WIDTH = 1.5;
@@ -23,17 +24,6 @@ export function drawSparkline(canvas, values) {
   const y = (value) => height - WIDTH - (value / top) * (height - 2 * WIDTH - 2);
   context.strokeStyle = context.fillStyle = colour("spark");
   for (const run of runsOf(values)) drawRun(context, run, values, x, y, height);
-}
-
-/** The stretches of known values, as first and last index. */
-export function runsOf(values) {
-  const runs = [];
-  values.forEach((value, index) => {
-    if (Number.isNaN(value)) return;
-    if (runs.at(-1)?.[1] === index - 1) runs.at(-1)[1] = index;
-    else runs.push([index, index]);
-  });
-  return runs;
 }
 
 function drawRun(context, [from, to], values, x, y, height) {
