@@ -139,7 +139,7 @@ def fake_gateway() -> Iterator[FakeGateway]:
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
     fake.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield fake

@@ -8,7 +8,6 @@ export const DRIVER_EN_ROUTE = 4;
 export const DRIVER_AT_PICKUP = 5;
 export const DRIVER_ON_TRIP = 6;
 export const DRIVER_OFFLINE = 7;
-export const DRIVER_UNKNOWN = 8;
 
 /**
  * By number. `key` names the colour (--available) and the icon; `text` is for people.
@@ -23,7 +22,6 @@ export const KINDS = [
   { key: "at-pickup", text: "driver, at the pickup" },
   { key: "on-trip", text: "driver, on a trip" },
   { key: "offline", text: "driver, offline" },
-  { key: "unknown", text: "driver, not heard of a status" },
 ];
 
 /** Rows of the legend: what is counted and shown together, most numerous first. */
@@ -32,7 +30,7 @@ export const GROUPS = [
   { key: "en-route", text: "To pickup", kinds: [DRIVER_EN_ROUTE] },
   { key: "at-pickup", text: "At pickup", kinds: [DRIVER_AT_PICKUP] },
   { key: "on-trip", text: "On trip", kinds: [DRIVER_ON_TRIP] },
-  { key: "offline", text: "Off duty", kinds: [DRIVER_OFFLINE, DRIVER_UNKNOWN] },
+  { key: "offline", text: "Off duty", kinds: [DRIVER_OFFLINE] },
   { key: "looking", text: "Waiting riders", kinds: [RIDER_LOOKING] },
   { key: "idle", text: "Other riders", kinds: [RIDER_IDLE, RIDER_MATCHED] },
 ];

@@ -165,4 +165,4 @@ function idle(context, fill, halo) {
 }
 
 /** By number of kinds.js. */
-const SHAPES = [idle, looking, matched, available, enRoute, atPickup, onTrip, offline, offline];
+const SHAPES = [idle, looking, matched, available, enRoute, atPickup, onTrip, offline];

@@ -42,7 +42,7 @@ function newRow(onPick) {
 
 function fill({ firstChild: row }, trip) {
   const [holder, who, what, age] = row.children;
-  const name = ICONS[trip.status.replace(/^STATUS_/, "")] ?? "unknown";
+  const name = ICONS[trip.status.replace(/^STATUS_/, "")] ?? "offline";
   if (holder.dataset.icon !== name) {
     holder.dataset.icon = name;
     holder.replaceChildren(icon(`k-${name}`, `kind state-${name}`));
