@@ -138,6 +138,7 @@ def fake_gateway() -> Iterator[FakeGateway]:
         }
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
+    server.block_on_close = False  # kept connections end with the browser's
     fake.host = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -151,6 +152,8 @@ def fake_gateway() -> Iterator[FakeGateway]:
 
 def _handler(fake: FakeGateway) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept: the page is thirty files
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path.startswith("/api/v1/"):
@@ -166,6 +169,7 @@ def _handler(fake: FakeGateway) -> type[BaseHTTPRequestHandler]:
         def _send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
             self.send_header("content-security-policy", POLICY)
             self.end_headers()
             self.wfile.write(body)

@@ -78,12 +78,12 @@ def test_it_observes_the_world_then_what_it_shows(page: Page, gateway: FakeGatew
 
 def test_it_counts_who_is_there(page: Page, gateway: FakeGateway) -> None:
     gateway.open(page)
-    expect(page.locator("#nobody")).to_be_hidden()
+    gateway.view()
+    expect(page.locator("#nobody")).to_contain_text("Nobody is here yet")
     gateway.view(HERE, (2, 52.091, 5.12, ON_TRIP, 0), (3, 52.092, 5.12, LOOKING, 0), zones=zones((5209, 512, 2, 9)))
     expect(page.get_by_role("button", name="Available")).to_contain_text("1")
     expect(page.get_by_role("button", name="Waiting riders")).to_contain_text("1")
-    gateway.view()
-    expect(page.locator("#nobody")).to_be_visible()
+    expect(page.locator("#nobody")).to_be_hidden()
 
 
 def test_a_driver_glides_from_report_to_report(page: Page, gateway: FakeGateway) -> None:
@@ -176,12 +176,24 @@ def test_by_keyboard(page: Page, gateway: FakeGateway) -> None:
     for _ in range(4):
         page.keyboard.press("-")
     expect(page.locator("#scale")).not_to_have_text(scale)
-    page.keyboard.press("0")
     page.keyboard.press("s")
     expect(page.locator("#announcer")).to_contain_text("Available 2")
-    page.locator("#map").focus()
     page.keyboard.press("n")
     expect(page.locator("#story")).to_be_visible()
+    expect(page.locator("#map")).to_be_focused()
+
+
+def test_the_whole_city_is_asked_for_before_it_is_shown(page: Page, gateway: FakeGateway) -> None:
+    gateway.open(page)
+    gateway.view(HERE)
+    marks_at(page)
+    scale = page.locator("#scale").inner_text()
+    page.get_by_role("button", name="Show the whole city").click()
+    wait_until(page, lambda: gateway.said("observe")[-1]["view"]["north"] == 90)
+    gateway.view(HERE, (2, LATITUDE + 0.2, LONGITUDE, AVAILABLE, 0))  # who was out of sight
+    expect(page.locator("#scale")).not_to_have_text(scale)
+    gateway.view()
+    expect(page.locator("#nobody")).to_have_text("Nobody is in this part of the map.")
 
 
 def test_the_map_as_tables(page: Page, gateway: FakeGateway) -> None:

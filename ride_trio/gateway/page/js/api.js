@@ -19,7 +19,7 @@ export async function get(path) {
 }
 
 /**
- * Ask again and again, a pause after each answer, as long as the page is seen.
+ * Ask again and again, a pause after each answer, as long as the page is seen and the server is there.
  * @param {string | (() => string | null)} path below /api/v1/; a function may say null: not now
  * @param {number} everyMs
  * @param {(answer: any) => void} onAnswer
@@ -30,11 +30,11 @@ export function poll(path, everyMs, onAnswer) {
   const ask = async () => {
     clearTimeout(timer);
     const now = typeof path === "string" ? path : path();
-    if (now !== null && !document.hidden) {
+    if (now !== null && !document.hidden && document.documentElement.dataset.connection !== "lost") {
       try {
         onAnswer(await get(now));
       } catch {
-        // The link's state says that the server is away; the next turn asks again.
+        // Once the link has noticed, its state says that the server is away; the next turn asks again.
       }
     }
     clearTimeout(timer);

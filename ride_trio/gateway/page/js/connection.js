@@ -13,7 +13,8 @@ const WORDS = { connecting: "Connecting", live: "Live", lost: "Offline", refused
 export function showConnection(link, announcer, onVersion) {
   const update = newUpdate(link, announcer);
   const check = newCheck(onVersion);
-  link.addEventListener("state", () => link.state.name === "live" && check());
+  // Also when it is lost: a server that is there and refuses says so with a 401, which no WebSocket shows.
+  link.addEventListener("state", () => link.state.name !== "connecting" && check());
   link.addEventListener("state", update);
   byId("retry").addEventListener("click", () => link.retry());
   update();

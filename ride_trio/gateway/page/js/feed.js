@@ -33,6 +33,12 @@ export class Feed {
     this.link.open();
   }
 
+  /** Ask for the whole world again. */
+  askForAll() {
+    this.#view = WORLD;
+    this.#ask();
+  }
+
   /** The map has been moved: ask for another view if it shows what was not asked for, or far less. */
   moved() {
     if (this.#timer || !this.#isStale()) return;

@@ -21,6 +21,8 @@ import { Tiles } from "./tiles.js";
 import { showTrips } from "./trips.js";
 
 const ZOOM = 1.6; // of a press of a button
+const NOBODY_YET = "Nobody is here yet. Drivers and riders appear as they connect.";
+const NOBODY_HERE = "Nobody is in this part of the map.";
 
 const city = new City();
 const announcer = new Announcer(byId("announcer"));
@@ -29,7 +31,8 @@ const feed = new Feed(map.camera, heard);
 const story = new Story(map);
 const rider = new RiderConsole(map, announcer);
 const legend = showLegend(map);
-let fitted = false;
+/** Whether the map is to show where everybody is: once somebody is there, or once it is known anew; or not (any more). */
+let fits = "first";
 
 /** A CityView has come. */
 function heard(view) {
@@ -37,8 +40,9 @@ function heard(view) {
   city.apply(view, now, (fromX, fromY, toX, toY) => map.trails.add(fromX, fromY, toX, toY));
   if (view.matched) map.matches.add(view.matched, now);
   if (view.snapshot || view.zones) map.ground.zones = readZones(bytesOf(view.zones));
-  if (!fitted) fit();
+  if (fits === "first" || (fits === "anew" && view.snapshot)) fit();
   byId("nobody").hidden = city.count > 0;
+  say(byId("nobody"), fits === "first" ? NOBODY_YET : NOBODY_HERE);
   say(byId("sampled"), view.sampled ? `${city.count} of ${view.total} shown: zoom in for the rest` : "");
   legend.update();
   rider.matchesSeen(view.matched ?? []);
@@ -51,8 +55,14 @@ function heard(view) {
 function fit() {
   const box = city.box();
   if (!box) return;
-  map[fitted ? "fly" : "move"]((camera) => camera.fit(box));
-  fitted = true;
+  map[fits === "first" ? "move" : "fly"]((camera) => camera.fit(box));
+  fits = "";
+}
+
+/** The same, asking first who is out of sight. */
+function fitAnew() {
+  if (fits === "") fits = "anew";
+  feed.askForAll();
 }
 
 /** A place of the screen is picked: for a ride, or to see who is there. */
@@ -74,7 +84,7 @@ function step(by) {
   const at = rows.findIndex(([handle]) => Number(handle) === map.marker.selected);
   const [handle, state] = rows[at < 0 ? 0 : (at + by + rows.length) % rows.length];
   announcer.say(`${handle}, ${state}`);
-  story.open(handle);
+  story.open(handle, { focus: false });
 }
 
 function zoom(factor) {
@@ -86,9 +96,9 @@ map.onMove = () => {
   feed.moved();
   drawScale(map.camera);
 };
-new Tables(map, (who) => story.open(who, true));
+new Tables(map, (who) => story.open(who, { goThere: true }));
 const sayFigures = showFigures();
-showTrips((who) => story.open(who, true));
+showTrips((who) => story.open(who, { goThere: true }));
 showConnection(feed.link, announcer, ({ version, tile_url: tileUrl }) => {
   say(byId("version"), version);
   if (tileUrl) map.tiles = new Tiles(tileUrl, () => map.touch());
@@ -99,11 +109,11 @@ listenToPointers(map, tapped);
 listenToKeys(map, {
   onTap: tapped,
   onStep: step,
-  onFit: fit,
+  onFit: fitAnew,
   onLeave: () => (rider.asks ? rider.close() : story.close()),
   onSummary: () => announcer.say(`${legend.sentence()}. ${sayFigures()}`),
 });
-byId("fit").addEventListener("click", fit);
+byId("fit").addEventListener("click", fitAnew);
 byId("zoom-in").addEventListener("click", () => zoom(ZOOM));
 byId("zoom-out").addEventListener("click", () => zoom(1 / ZOOM));
 feed.open();

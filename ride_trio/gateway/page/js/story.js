@@ -27,16 +27,16 @@ export class Story {
   /**
    * Open the story of a user.
    * @param {string} who handle or user id
-   * @param {boolean} [goThere] move the map there
+   * @param {{goThere?: boolean, focus?: boolean}} [how] whether to move the map there, and the focus to the story
    */
-  async open(who, goThere = false) {
+  async open(who, { goThere = false, focus = true } = {}) {
     this.#who = who;
     this.#follow(false);
     this.panel.hidden = false;
     say(byId("story-title"), /^\d+$/.test(who) ? "…" : who);
     byId("story-facts").replaceChildren();
     byId("story-events").replaceChildren();
-    byId("story-title").focus();
+    if (focus) byId("story-title").focus();
     this.#ask();
     if (goThere) this.#goTo(await get(`users/${encodeURIComponent(who)}`).catch(() => null));
   }
@@ -79,6 +79,7 @@ export class Story {
       say(byId("story-status"), "is not here any more");
       return;
     }
+    this.#who = user.user_id; // a handle is another's after a restart of the server
     const { marker } = this.#map;
     marker.selected = user.handle ?? 0;
     marker.name = user.user_id;
