@@ -39,7 +39,7 @@ class ConsumeCall(Protocol):
     @property
     def sendable_bytes(self) -> int: ...
     async def start(self) -> None: ...
-    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
+    def set_source(self, pull: Callable[[], bytes | None], /) -> None: ...
     def wake_source(self) -> None: ...
     def flush_source(self) -> Awaitable[None]: ...
 
@@ -154,20 +154,19 @@ class Consumer:
 
     # ------------------------------------------------------------------ the source
 
-    def pull(self) -> bytes:
+    def pull(self) -> bytes | None:
         """The next response. No task may be woken here."""
         if self._first:
             return self._first.popleft()
         if self._missing is None and self._error is None and self._left != 0 and self._is_due():
-            for _ in range(len(self._cursors)):
-                cursor = self._cursors[0]
-                if cursor.offset != cursor.partition.end_offset or cursor.partition.topic.deleted:
-                    data = self._pull_from(cursor)
-                    if data is not None:
-                        return data
-                    break
-                self._cursors.rotate(-1)
-        raise trio.WouldBlock
+            cursors = self._cursors
+            for _ in range(len(cursors)):
+                cursor = cursors[0]
+                partition = cursor.partition
+                if cursor.offset != partition.end_offset or partition.topic.deleted:
+                    return self._pull_from(cursor)
+                cursors.rotate(-1)
+        return None
 
     def _is_due(self) -> bool:
         if self._min_bytes <= 1 or self._overdue:
@@ -184,7 +183,7 @@ class Consumer:
         self._token.run_sync_soon(self._work.set)
         return None
 
-    def _shared(self, cursor: Cursor, room: int) -> bytes | None:
+    def _shared(self, cursor: Cursor) -> bytes | None:
         """The response that another tail at the same place has just got."""
         partition = cursor.partition
         shared: _Shared | None = self._log.cache.get(partition)
@@ -192,20 +191,22 @@ class Consumer:
             shared is None
             or shared.begin != cursor.offset
             or shared.end != partition.end_offset
-            or len(shared.data) > room
             or partition.topic.deleted
+            or (len(shared.data) > _LEAST_ROOM_BYTES and len(shared.data) > self._room())
         ):
             return None
         cursor.offset = shared.end
         return shared.data
 
+    def _room(self) -> int:
+        """Bytes of a response."""
+        return min(self._max_bytes, max(self._call.sendable_bytes, _LEAST_ROOM_BYTES))
+
     def _respond(self, cursor: Cursor) -> bytes | None:
-        partition = cursor.partition
-        room = min(self._max_bytes, max(self._call.sendable_bytes, _LEAST_ROOM_BYTES))
-        begin, topic = cursor.offset, partition.topic
-        data = self._shared(cursor, room)
+        partition, begin = cursor.partition, cursor.offset
+        topic, data = partition.topic, self._shared(cursor)
         if data is None:
-            entries = cursor.read(room)
+            entries = cursor.read(self._room())
             if not entries:
                 return None
             data = _head(topic.name, partition.number, partition.end_offset) + entries
@@ -215,7 +216,8 @@ class Consumer:
         if self._left is not None:
             self._left -= 1
             self._token.run_sync_soon(self._work.set)
-        self._cursors.rotate(-1)
+        if len(self._cursors) > 1:
+            self._cursors.rotate(-1)
         topic.consumed.n += cursor.offset - begin
         topic.consumed_bytes.n += len(data)
         return data

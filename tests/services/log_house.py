@@ -65,9 +65,8 @@ class LogCall:
     def _drain(self) -> None:
         self._due = False
         while self._pull is not None and self.room > 0:
-            try:
-                data = self._pull()
-            except trio.WouldBlock:
+            data = self._pull()
+            if data is None:
                 return
             self.room -= len(data)
             self.got.append(self._answer.FromString(data))  # type: ignore[attr-defined]

@@ -105,7 +105,7 @@ def test_the_streams_window_holds_a_message_up() -> None:
     assert not out.send_message(stream, b"0123456789")
     assert payload_of(sent(out)) == framed(b"0123456789")[:10]
     assert stream.pending == b"56789"
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     move(out, stream, 3)
     assert payload_of(sent(out)) == b"567"
     assert not out.writable
@@ -190,17 +190,17 @@ def test_beyond_the_high_water_mark_messages_wait() -> None:
     results = [out.send_message(stream, bytes(10_000)) for _ in range(10)]
     assert results == [True] * 5 + [False] * 5
     assert out.size < 70_000
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     assert payload_of(drain(out)) == framed(bytes(10_000)) * 10
     assert out.writable == [stream]
-    assert out.can_send(stream)
+    assert out.room(stream) > 0
 
 
 def test_a_corked_connection_collects_nothing() -> None:
     out = outbound()
     stream = opened(out)
     out.corked = True
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     assert not out.send_message(stream, b"x")
     out.resume()
     assert not out.output

@@ -90,10 +90,8 @@ class Listener:
         self.push = self._waiting.append
         call.set_source(self._pull)
 
-    def _pull(self) -> bytes:
-        if not self._waiting:
-            raise trio.WouldBlock
-        return self._waiting.popleft()
+    def _pull(self) -> bytes | None:
+        return self._waiting.popleft() if self._waiting else None
 
 
 def sinks() -> dict[str, Handler]:
