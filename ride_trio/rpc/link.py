@@ -289,8 +289,9 @@ class Link(ABC):
             async with self._flusher.turns:
                 more = self._work()
             turns += 1
-            if more and self._overran:
-                await trio.lowlevel.checkpoint()  # a pass for others alone
+            if more and self._overran:  # two passes for others alone: a call of theirs is read, and answered
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
         self._busy = turns > 1
 
     async def _read_watched(self) -> bytes:

@@ -164,7 +164,7 @@ class Connection(ControlFrames):
         return uncut
 
     def _cut_on(self, stream: Stream, flags: int) -> bool:
-        """Go on with a frame of very many messages. Its stream may have been reset meanwhile; True if there are more."""
+        """Go on with a frame of very many messages, unless its stream was reset; True if there is more to do."""
         if stream.state is not State.CLOSED:
             if self._assemble(stream, b""):
                 self._news_of(stream)

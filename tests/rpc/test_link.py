@@ -10,6 +10,8 @@ import trio
 from trio.testing import MockClock, lockstep_stream_pair
 
 from ride_trio.rpc import Channel, Connectivity, Limits, Server
+from ride_trio.rpc.flusher import TURNS_A_PASS
+from ride_trio.rpc.link import FIRST_FRAMES
 from ride_trio.rpc.transport import SocketTransport
 from ride_trio.wire import ClientConnection, ErrorCode
 from ride_trio.wire.events import GoAwayReceived
@@ -260,3 +262,90 @@ def test_a_link_says_who_it_is(caplog: pytest.LogCaptureFixture) -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+class Passes(trio.abc.Instrument):
+    """What is noted between one look at the sockets and the next."""
+
+    def __init__(self) -> None:
+        self.noted: list[int] = [0]
+
+    def before_io_wait(self, timeout: float) -> None:
+        if self.noted[-1]:
+            self.noted.append(0)
+
+
+@pytest.mark.parametrize("connections", [1, 5, 20])
+async def test_however_many_have_much_to_do_few_do_so_in_a_pass(nursery: trio.Nursery, connections: int) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        def take(message: Any) -> bool:
+            passes.noted[-1] += 1
+            return True
+
+        call.set_sink(take)
+        await trio.sleep_forever()
+
+    server = bidi(handler)
+    clients = [await RawClient(nursery, server).shake_hands() for _ in range(connections)]
+    much = b"\0\0\5\0\0\0\0\0\1".join([b"", *[framed(b"")] * 2_000])
+    for client in clients:
+        client.open()
+        await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(passes)
+    for client in clients:
+        await client.send(much)
+    with trio.fail_after(20):
+        while sum(passes.noted) < connections * 2_000:
+            await trio.lowlevel.checkpoint()
+    trio.lowlevel.remove_instrument(passes)
+    # The first part of a connection's input is done at once, the others in turns.
+    assert max(passes.noted) <= connections * FIRST_FRAMES + TURNS_A_PASS * Limits().pass_frames
+
+
+async def test_the_calls_of_a_lost_connection_end_in_turns(nursery: trio.Nursery) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            passes.noted[-1] += 1
+
+    client = await RawClient(nursery, bidi(handler)).shake_hands()
+    for _ in range(200):
+        client.open()
+    await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(passes)
+    await client.stream.aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(passes)
+    assert sum(passes.noted) == 200
+    assert max(passes.noted) <= TURNS_A_PASS
+
+
+async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nursery) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            passes.noted[-1] += 1
+
+    server = bidi(handler)
+    client = await RawClient(nursery, server).shake_hands()
+    for _ in range(200):
+        client.open()
+    await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    (link,) = server._links
+    trio.lowlevel.add_instrument(passes)
+    link.broken(BrokenPipeError("the pipe is gone"))
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(passes)
+    assert (sum(passes.noted), server.statistics().connections) == (200, 0)
+    assert max(passes.noted) <= TURNS_A_PASS

@@ -1,7 +1,6 @@
 """The outbound buffer: bounded, in order, and every drop counted."""
 
 import pytest
-import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
