@@ -156,14 +156,15 @@ class Link(ABC):
             user.on_writable()
 
     def broken(self, error: Exception) -> None:
-        """The pipe is gone, or flushing failed: read no more, and end the calls, one after the other."""
+        """Writing has failed: end the connection when what the peer has said before it left is read."""
         self._broken = self._broken or error
-        self._reading.cancel()
+        self._reading.deadline = min(self._reading.deadline, trio.current_time() + LINGER_S)
 
     def gone(self, why: str) -> None:
         """The peer does not answer any more: end the connection."""
         log.info("connection of %s is given up: %s", self.peer, why)
-        self.broken(TimeoutError(why))
+        self._broken = self._broken or TimeoutError(why)
+        self._reading.cancel()
 
     def close(self) -> None:
         """End the connection without another word."""

@@ -7,12 +7,12 @@ from typing import Any
 import purerpc
 import pytest
 import trio
-from trio.testing import MockClock, lockstep_stream_pair
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from ride_trio.rpc import Channel, Connectivity, Limits, Server
 from ride_trio.rpc.flusher import TURNS_A_PASS
 from ride_trio.rpc.link import FIRST_FRAMES
-from ride_trio.rpc.transport import SocketTransport
+from ride_trio.rpc.transport import LINGER_S, SocketTransport
 from ride_trio.wire import ClientConnection, ErrorCode
 from ride_trio.wire.events import GoAwayReceived
 from ride_trio.wire.headers import RequestHead
@@ -327,7 +327,7 @@ async def test_the_calls_of_a_lost_connection_end_in_turns(nursery: trio.Nursery
     assert max(passes.noted) <= TURNS_A_PASS
 
 
-async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nursery) -> None:
+async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     passes = Passes()
 
     async def handler(call: Any) -> None:
@@ -345,7 +345,51 @@ async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nurs
     (link,) = server._links
     trio.lowlevel.add_instrument(passes)
     link.broken(BrokenPipeError("the pipe is gone"))
+    await trio.sleep(LINGER_S)
     await trio.testing.wait_all_tasks_blocked()
     trio.lowlevel.remove_instrument(passes)
     assert (sum(passes.noted), server.statistics().connections) == (200, 0)
     assert max(passes.noted) <= TURNS_A_PASS
+
+
+class OneWay(trio.abc.Stream):
+    """A stream that can only be read, from when it is told."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+        self.broken = trio.Event()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.broken.is_set():
+            raise trio.BrokenResourceError("nobody hears this")
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.inner.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_what_a_server_says_is_heard_though_writing_to_it_fails(
+    nursery: trio.Nursery, autojump_clock: MockClock, speaks: bool
+) -> None:
+    async def handler(call: Any) -> None:
+        await call.receive()
+        await trio.sleep(LINGER_S / 2 if speaks else 1_000)
+        raise purerpc.UnavailableError("enough")
+
+    ours, theirs = memory_stream_pair()
+    stream = OneWay(ours)
+    nursery.start_soon(bidi(handler).serve_stream, theirs)
+    async with Channel("memory", 1, stream=stream) as channel, open_call(channel) as call:
+        await call.send(value(b"x"))
+        await trio.testing.wait_all_tasks_blocked()
+        stream.broken.set()
+        await call.send(value(b"y"))
+        with trio.fail_after(1), pytest.raises(purerpc.UnavailableError, match="enough" if speaks else "lost"):
+            await call.receive()
