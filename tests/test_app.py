@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -324,6 +325,7 @@ def test_the_soft_limit_of_open_files_becomes_the_hard_one(monkeypatch: pytest.M
     assert found == [(4_096, 4_096)]
 
 
-async def test_the_garbage_collector_is_tuned(bound: Bound) -> None:
+async def test_the_interpreter_is_tuned(bound: Bound) -> None:
+    assert sys.getswitchinterval() == pytest.approx(app.SWITCH_INTERVAL_S)
     assert gc.get_threshold() == app.GC_THRESHOLDS
     assert gc.get_freeze_count() > 0

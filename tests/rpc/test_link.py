@@ -18,7 +18,7 @@ from ride_trio.wire.events import GoAwayReceived
 from ride_trio.wire.headers import RequestHead
 from tests.rpc.echo import HANDLERS, NAME, ask, bidi, echo_server, open_call, service_of, value
 from tests.rpc.peers import RawClient, RawServer, framed
-from tests.rpc.streams import HangingStream
+from tests.rpc.streams import HangingStream, OneWay
 
 
 def opening(method: str = "Bidi", *messages: bytes) -> bytes:
@@ -350,28 +350,6 @@ async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nurs
     trio.lowlevel.remove_instrument(passes)
     assert (sum(passes.noted), server.statistics().connections) == (200, 0)
     assert max(passes.noted) <= TURNS_A_PASS
-
-
-class OneWay(trio.abc.Stream):
-    """A stream that can only be read, from when it is told."""
-
-    def __init__(self, inner: trio.abc.Stream) -> None:
-        self.inner = inner
-        self.broken = trio.Event()
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self.broken.is_set():
-            raise trio.BrokenResourceError("nobody hears this")
-        await self.inner.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.inner.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self.inner.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
 
 @pytest.mark.parametrize("speaks", [True, False])
