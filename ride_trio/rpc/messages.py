@@ -166,11 +166,23 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         Returns:
             False if it would have to wait or the call takes no more; it was not sent then.
         """
-        if self._sending_is_over() or self._link.outbound.room(self.stream) <= 0:
+        if not self.can_send:
             return False
-        self._queue(message.SerializeToString())  # type: ignore[attr-defined]
-        self._link.mark()
+        self.push(message.SerializeToString())  # type: ignore[attr-defined]
         return True
+
+    @property
+    def can_send(self) -> bool:
+        """Whether at least a part of a message could go out now."""
+        state = self.stream.state
+        over = state is State.CLOSED or state is State.HALF_CLOSED_LOCAL
+        return not over and self._link.outbound.room(self.stream) > 0
+
+    def push(self, data: bytes) -> None:
+        """Send an already serialized message, if `can_send` was true just now."""
+        self._queue(data)
+        if not self._link.dirty:
+            self._link.mark()
 
     async def wait_sent(self) -> None:
         """Wait until nothing of this call waits for a window."""
