@@ -3,17 +3,20 @@
 Metrics <── everything counts
 RideContext (broker, dispatcher, envelopes) <── RideStreamService <── rpc.Server (GRPC_LISTEN_ADDR)
      └──> RideJournal ──> EventLog <── TakhinService <──┘
-dispatcher <── matching loop                     Gateway (METRICS_LISTEN_ADDR) ──> Metrics
+dispatcher <── matching loop       Web (HTTP_LISTEN_ADDR, METRICS_LISTEN_ADDR) ──> RideContext, Metrics
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import logging
+import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,23 +25,28 @@ import trio
 from ride_trio.config import Settings
 from ride_trio.errors import DataDirError, ListenError
 from ride_trio.eventlog import EventLog, LogOptions
-from ride_trio.gateway import Gateway
 from ride_trio.matching import run_matching
 from ride_trio.metrics import Metrics
 from ride_trio.rpc.health import HealthService
 from ride_trio.rpc.reflection import reflection_services
 from ride_trio.services import RideContext, RideJournal, RideStreamService, TakhinService
-from ride_trio.serving import grpc_server
+from ride_trio.serving import caller_tokens, grpc_server
 from ride_trio.values import Address
+from ride_trio.web import Web
 
 log = logging.getLogger(__name__)
 
 # When the collector runs: container objects made since, beyond those that went, before the young ones are looked at;
 # collections of these before the middle ones are, too; and of those before all are. A session leaves no circle behind,
-# so there is little to find, but what is looked at stops everybody: about 0.4 us an object, and a session is 50 of
-# them. Each object is looked at twice while it is young, however small the steps are; hence small ones, at most 3,000
+# so there is little to find, but what is looked at stops everybody: 0.4 to 1 us an object, and a session is 50 of
+# them. Each object is looked at twice while it is young, however small the steps are; hence small ones, at most 900
 # objects (1 ms) at a time, and a look at all of them (1 s at 50,000 sessions) only after 50 million.
-GC_THRESHOLDS: Final = (1_000, 2, 25_000)
+GC_THRESHOLDS: Final = (300, 2, 83_000)
+# How long a thread that wants to run waits before the running one has to let it, s. The log's threads want to a few
+# times a commit, each time for some microseconds: with Python's own 5 ms the disk would mostly wait for them.
+SWITCH_INTERVAL_S: Final = 0.000_1
+# Files for which the kernel has room from the start: 8 bytes each.
+FILE_TABLE_SIZE: Final = 65_536
 # Of the grace time, seconds that stay for cancelled calls to send their status and for the process to exit.
 EXIT_RESERVE_S: Final = 1.5
 
@@ -49,6 +57,7 @@ class Bound:
 
     grpc: Address
     metrics: Address
+    http: Address | None
 
 
 class App:
@@ -63,11 +72,12 @@ class App:
         self.metrics = Metrics()
         now = trio.lowlevel.current_clock().current_time
         self.health = HealthService()
-        self.gateway = Gateway(self.metrics.exposition)
         self.log = EventLog(Path(settings.data_dir), self.metrics.log, _log_options(settings))
         self.journal = RideJournal(self.log, locations=settings.log_locations)
         self.rides = RideContext.build(settings, self.metrics.rides, now, self.journal)
-        self.server = grpc_server(settings, self.metrics.engine)
+        tokens = caller_tokens(settings)
+        self.web = Web(settings, self.metrics, self.rides, tokens)
+        self.server = grpc_server(settings, self.metrics.engine, tokens)
         self._services = [RideStreamService(self.rides).service, TakhinService(self.log).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
             self.server.add_service(service)
@@ -81,8 +91,8 @@ class App:
                 with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                     bound = await self._start(nursery)
                     self._announce()
-                    tune_gc()
-                    log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
+                    tune_interpreter()
+                    log.info("listening: grpc=%s metrics=%s http=%s", bound.grpc, bound.metrics, bound.http)
                     task_status.started(bound)
                     await self._until_stopped(nursery, signals)
                 nursery.cancel_scope.cancel()
@@ -102,26 +112,16 @@ class App:
         port: int = await _listening(
             "GRPC_LISTEN_ADDR", settings.grpc_listen_addr, lambda: nursery.start(self.server.serve_async)
         )
-        http_port = await _listening(
-            "METRICS_LISTEN_ADDR", settings.metrics_listen_addr, lambda: self._start_gateway(nursery)
-        )
-        return Bound(
-            Address(settings.grpc_listen_addr.host, port), Address(settings.metrics_listen_addr.host, http_port)
-        )
-
-    async def _start_gateway(self, nursery: trio.Nursery) -> int:
-        address = self.settings.metrics_listen_addr
-        listeners = await trio.open_tcp_listeners(address.port, host=address.host or None)
-        if not address.port:  # each address family got a port of its own: the first one's is told
-            for other in listeners[1:]:
-                await other.aclose()
-            del listeners[1:]
-        await nursery.start(trio.serve_listeners, self.gateway.serve_stream, listeners)
-        port: int = listeners[0].socket.getsockname()[1]
-        return port
+        metrics, http = settings.metrics_listen_addr, settings.http_listen_addr
+        metrics_port = await _listening("METRICS_LISTEN_ADDR", metrics, lambda: self.web.start_metrics(nursery))
+        bound = Bound(Address(settings.grpc_listen_addr.host, port), Address(metrics.host, metrics_port), None)
+        if http is None:
+            return bound
+        http_port = await _listening("HTTP_LISTEN_ADDR", http, lambda: self.web.start(http, nursery))
+        return replace(bound, http=Address(http.host, http_port))
 
     def _announce(self) -> None:
-        self.gateway.ready = True
+        self.web.probes.ready = True
         for name in ("", *(service.name for service in self._services)):
             self.health.set(name, serving=True)
 
@@ -137,12 +137,14 @@ class App:
 
     async def _stop(self, scope: trio.CancelScope) -> None:
         """Send nobody new here, end every session and every call, within the grace time."""
-        self.gateway.ready = False
+        self.web.probes.ready = False
         self.health.stop()
-        grace_s = self.settings.shutdown_grace_s
+        grace_s = max(0.0, self.settings.shutdown_grace_s - EXIT_RESERVE_S)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.rides.broker.drain)
-            await self.server.shutdown(max(0.0, grace_s - EXIT_RESERVE_S))
+            async with trio.open_nursery() as transports:
+                transports.start_soon(self.web.websockets.wait_all_closed, grace_s)
+                transports.start_soon(self.server.shutdown, grace_s)
             nursery.cancel_scope.cancel()
         log.info("stopped: %s", self.server.statistics())
         scope.cancel()
@@ -183,10 +185,14 @@ def raise_open_files_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # The kernel's table of them grows when a number is beyond its end, and each time all threads stop for about 10 ms.
+    with open(os.devnull) as any_file:
+        os.close(fcntl.fcntl(any_file, fcntl.F_DUPFD_CLOEXEC, min(hard, FILE_TABLE_SIZE) - 1))
 
 
-def tune_gc() -> None:
-    """What has been built by now lives as long as the process: never look at it again."""
+def tune_interpreter() -> None:
+    """Let the collector never look again at what has been built by now, and threads have their short turns soon."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

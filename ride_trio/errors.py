@@ -7,6 +7,7 @@
     ├── RequestError                one request is answered with it; the session lives on
     │   ├── BadRequestError         BAD_REQUEST
     │   ├── IllegalTransitionError  ILLEGAL_TRANSITION
+    │   ├── NotAllowedError         NOT_ALLOWED
     │   ├── NoDriverFoundError      NO_DRIVER_FOUND      may be asked again
     │   └── LogError                of the durable log
     │       ├── UnknownTopicError               UNKNOWN_TOPIC
@@ -52,6 +53,7 @@ class GrpcStatus(IntEnum):
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
@@ -130,6 +132,14 @@ class IllegalTransitionError(RequestError):
 
     code = "ILLEGAL_TRANSITION"
     grpc_status = GrpcStatus.FAILED_PRECONDITION
+    retryable = False
+
+
+class NotAllowedError(RequestError):
+    """The request is one that only operators may make."""
+
+    code = "NOT_ALLOWED"
+    grpc_status = GrpcStatus.PERMISSION_DENIED
     retryable = False
 
 

@@ -12,11 +12,13 @@ from ride_trio.rpc.auth import JwtTokens, ListedTokens, Tokens, authenticated
 from ride_trio.rpc.interceptors import ServerInterceptor
 
 
-def grpc_server(settings: Settings, metrics: EngineMetrics) -> Server:
+def grpc_server(settings: Settings, metrics: EngineMetrics, tokens: Tokens | None) -> Server:
     """The server that the settings describe; it has no service yet.
 
-    Raises:
-        OSError: A file that a setting names cannot be used.
+    Args:
+        settings: The effective ones.
+        metrics: Where it counts.
+        tokens: Knows callers' tokens; None if nobody needs one.
     """
     unix = [Listener(path=settings.grpc_unix_path)] if settings.grpc_unix_path else []
     return Server(
@@ -32,7 +34,7 @@ def grpc_server(settings: Settings, metrics: EngineMetrics) -> Server:
         metrics=metrics,
         limits=Limits(max_concurrent_streams=settings.max_concurrent_streams, max_message=settings.max_message_bytes),
         keepalive=_keepalive(settings),
-        interceptors=_interceptors(settings),
+        interceptors=_interceptors(tokens),
         max_connections_per_peer=settings.max_connections_per_peer,
     )
 
@@ -57,13 +59,16 @@ def _keepalive(settings: Settings) -> Keepalive:
     )
 
 
-def _interceptors(settings: Settings) -> list[ServerInterceptor]:
-    tokens = _tokens(settings)
+def _interceptors(tokens: Tokens | None) -> list[ServerInterceptor]:
     return [] if tokens is None else [authenticated(tokens)]
 
 
-def _tokens(settings: Settings) -> Tokens | None:
-    """Who knows callers' tokens; None if nobody needs one."""
+def caller_tokens(settings: Settings) -> Tokens | None:
+    """Who knows callers' tokens; None if nobody needs one.
+
+    Raises:
+        OSError: A file that a setting names cannot be used.
+    """
     path = settings.auth_tokens or settings.auth_jwt_key or settings.auth_jwt_jwks
     if not path:
         return None

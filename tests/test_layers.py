@@ -57,10 +57,13 @@ ROOMS = {
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),
     "ride_trio.eventlog": room(*BOTTOM, libraries="crc32c trio"),
     "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, "ride_trio", libraries="google purerpc trio"),
-    "ride_trio.gateway": room(*BOTTOM, *DOMAIN, libraries="h11 trio trio_websocket"),
+    "ride_trio.gateway": room(
+        *BOTTOM, *DOMAIN, "ride_trio", "ride_trio.pb", libraries="google h11 trio trio_websocket wsproto"
+    ),
     "ride_trio.serving": room(*BOTTOM, *RPC),
+    "ride_trio.web": room(*BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.gateway", libraries="trio"),
     "ride_trio.app": room(
-        *BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.serving", "ride_trio.gateway", libraries="trio"
+        *BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.serving", "ride_trio.web", libraries="trio"
     ),
     "ride_trio_loadgen": room(*BOTTOM, *RPC, libraries="google hdrh purerpc rich trio"),
     # A bench starts the servers that it measures, and plays clients that no library would be.

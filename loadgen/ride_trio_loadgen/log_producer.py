@@ -37,7 +37,7 @@ class ProduceCall(Protocol):
     @property
     def status(self) -> purerpc.Status | None: ...
 
-    def set_source(self, pull: Callable[[], bytes]) -> None: ...
+    def set_source(self, pull: Callable[[], bytes | None]) -> None: ...
 
     def wake_source(self) -> None: ...
 
@@ -127,19 +127,19 @@ class StreamProducer(Producer):
         next_s = self._pace.due_s(self._pace.due_by(now_s + TICK_S))
         self._production.timeline.at(next_s, self._wake_when_due)
 
-    def _pull(self) -> bytes:
+    def _pull(self) -> bytes | None:
         """The call's source: the next request. They are made in one go for all the room that there is."""
         if not self._ready:
             self._fill()
-        return self._ready.popleft()
+        return self._ready.popleft() if self._ready else None
 
     def _fill(self) -> None:
-        """Make the requests that may be sent now; trio.WouldBlock if there are none."""
+        """Make the requests that may be sent now."""
         self._begin()
         first, from_s = self._next, self._from_s
         if first == self.sent:
             self._idle = True
-            raise trio.WouldBlock
+            return
         times_s = islice(from_s, first - self.answered, None) if first > self.answered else from_s
         self._ready.extend(self._requests.encode(self.number, first, times_s))
         self._next = self.sent

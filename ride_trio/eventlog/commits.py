@@ -4,8 +4,9 @@
                trio thread              writer thread        sync thread
 
 Records gather in one `Commit` while the ones before it are on their way; it is handed over when the sync thread has
-nothing to do, so the more there is to do, the larger commits are. Somebody who waits for `WRITTEN` only, or a commit
-that has become large, need not wait for a sync: then the writer takes it as soon as it is free.
+nothing to do, or will soon have nothing to do and it is worth a sync of its own: so the disk is always busy, and the
+more there is to do, the larger commits are. Somebody who waits for `WRITTEN` only, or a commit that has become large,
+need not wait for a sync: then the writer takes it as soon as it is free.
 
 When a commit cannot be written (the disk is full), it and all that came after it fail together: offsets that were given
 out are given out anew, so what is acknowledged later is as dense as ever. When a sync fails, nobody knows what is on
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A commit of this size is worth a write of its own while an earlier one is being synced.
+# A commit of this size is written while the one before it is synced, so that the sync thread goes on with it at once.
+NEXT_BYTES: Final = 32_768
+# A commit of this size is worth a write of its own, however many wait for the sync thread.
 LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
 LATE_S: Final = 30.0
@@ -144,6 +148,7 @@ class Commits:
         bound_bytes: Of what is gathered and in flight; past it, `is_full`.
         failed: Why nothing more is accepted.
         stopped: The log is being closed.
+        wanted_bytes: When what is gathered gets so large, `want` is to be called.
         on_rolled: Called with a topic that has begun a new segment, when the ones before are on disk.
         writer: Set once, before the first record.
     """
@@ -158,6 +163,7 @@ class Commits:
         self.bound_bytes = bound_bytes
         self.failed: LogFailedError | None = None
         self.stopped = False
+        self.wanted_bytes = sys.maxsize
         self.on_rolled: Callable[[Topic], None] = lambda topic: None
         self._cache = cache
         self._metrics = metrics
@@ -209,9 +215,12 @@ class Commits:
         if not commit.batches:
             commit.began_at = self._now()
             self._due.set()
-        elif commit.size >= LARGE_BYTES:
-            self._due.set()
         commit.batches.append(batch)
+
+    def want(self) -> None:
+        """What is gathered is so large that it is to be handed over."""
+        self.wanted_bytes = sys.maxsize
+        self._due.set()
 
     def hurry(self) -> None:
         """Somebody waits for the commit that gathers to be `WRITTEN`, and not for more."""
@@ -261,9 +270,12 @@ class Commits:
 
     def hand_over_if_due(self) -> None:
         commit = self.gathering
-        if not (commit.batches or commit.rolls) or self._writing is not None or self.failed is not None:
+        self.wanted_bytes = sys.maxsize
+        if self._writing is not None or self.failed is not None:
             return
-        if self.in_flight and not commit.hurried and commit.size < LARGE_BYTES:
+        enough = (0, NEXT_BYTES, LARGE_BYTES)[min(len(self.in_flight), 2)]
+        if not (commit.batches or commit.rolls) or (commit.size < enough and not commit.hurried):
+            self.wanted_bytes = max(1, enough)
             return
         self.gathering = Commit()
         for batch in commit.batches:

@@ -157,7 +157,11 @@ class Partition:
         if timestamp > batch.max_timestamp:
             batch.max_timestamp = timestamp
         self.next_offset += 1
-        self.topic.commits.gathering.size += size
+        commits = self.topic.commits
+        gathering = commits.gathering
+        gathering.size += size
+        if gathering.size >= commits.wanted_bytes:
+            commits.want()
 
     def undo(self) -> None:
         """What is not written will never be: its offsets are given out anew."""

@@ -175,7 +175,8 @@ class ClientLink(Link):
 
     def ended(self, error: Exception | None) -> None:
         if error is not None and self.reason != LEFT:
-            self.reason = f"the connection is lost: {in_words(_first(error))}"
+            announced = f"{self.reason}, and " if self.goaway else ""
+            self.reason = f"{announced}the connection is lost: {in_words(_first(error))}"
         streams = list(self.wire.streams.values())
         self.wire.streams.clear()
         for stream in streams:

@@ -19,6 +19,9 @@ from trio.lowlevel import RunVar
 
 log = logging.getLogger(__name__)
 
+# A turn is about 0.3 ms (see `link`), so a pass is little more than a millisecond.
+TURNS_A_PASS: Final = 3
+
 
 class Flushable(Protocol):
     """What can be marked dirty."""
@@ -34,13 +37,13 @@ class Flusher(trio.abc.Instrument):
     """The instrument of one `trio.run`, installed at its first connection.
 
     Attributes:
-        busy: Connections that have not finished with their input in this pass.
-        were_busy: In the one before.
+        turns: Whoever has much to do (input that was not done at once, calls to be ended) does a part of it at a time,
+            and so many do so in one pass: the others wait in line, and who has little to do is not held up.
     """
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
-        self.busy = self.were_busy = 0
+        self.turns = trio.Semaphore(TURNS_A_PASS)
         self._dirty: list[Flushable] = []
 
     def mark(self, item: Flushable) -> None:
@@ -48,7 +51,6 @@ class Flusher(trio.abc.Instrument):
         self._dirty.append(item)
 
     def before_io_wait(self, timeout: float) -> None:
-        self.were_busy, self.busy = self.busy, 0
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, []

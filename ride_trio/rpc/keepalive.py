@@ -25,8 +25,8 @@ _PING: Final = ping_frame(b"keepaliv")
 TOO_MANY_PINGS: Final = b"too_many_pings"
 # Two may come too early, by chance or a clock.
 _STRIKES_BORNE: Final = 2
-# Part of `max_age_s`: connections that began together do not end together.
-_AGE_JITTER: Final = 0.1
+# Part of a connection's age, and of its time to shake hands: those that began together do not end together.
+JITTER: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +111,18 @@ class Pings:
     def next_s(self) -> float:
         return self._pinged_s + self._timeout_s if self._waits else self._link.heard_s + self._time_s
 
-    def look(self) -> None:
-        """Do what is due."""
+    def look(self) -> bool:
+        """Do what is due. False: the peer is given up."""
         if trio.current_time() < self.next_s:
-            return
+            return True
         if self._waits:
             self._link.gone(f"no answer to a keepalive ping for {self._timeout_s:g} s")
-            return
+            return False
         self._pinged_s = trio.current_time()
         self._pinged_at_read = self._link.reads
         self._link.outbound.control(_PING)
         self._link.mark()
+        return True
 
 
 async def keep_alive(link: Link, keepalive: Keepalive) -> None:
@@ -135,7 +136,8 @@ async def keep_alive(link: Link, keepalive: Keepalive) -> None:
     while True:
         await trio.sleep_until(next_s)
         if link.wire.streams:
-            pings.look()
+            if not pings.look():
+                return
             next_s = pings.next_s
         else:
             next_s = trio.current_time() + time_s
@@ -147,12 +149,13 @@ async def look_after(link: ServerLink, keepalive: Keepalive) -> None:
     One task for all of it: a server has as many of these as clients.
     """
     now_s = trio.current_time()
-    too_old_s = now_s + keepalive.max_age_s * uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
+    too_old_s = now_s + keepalive.max_age_s * uniform(1 - JITTER, 1 + JITTER)
     pings = Pings(link, keepalive.time_s, keepalive.timeout_s)
     while now_s < too_old_s and now_s < link.idle_since_s + keepalive.max_idle_s:
         # While there are calls the client is not idle: that may begin as soon as we sleep.
         idle_s = now_s if link.idle_since_s == math.inf else link.idle_since_s
         await trio.sleep_until(min(pings.next_s, too_old_s, idle_s + keepalive.max_idle_s))
-        pings.look()
+        if not pings.look():
+            return
         now_s = trio.current_time()
     await link.retire("max_age" if now_s >= too_old_s else "max_idle", keepalive.max_age_grace_s)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol
 
 import trio
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 
 # How often a peer that has left something half done is looked at again, s.
 TICK_S: Final = 10.0
-# Connections that have much to read share a pass, but a pass of fewer frames than this would be mostly overhead.
-SMALLEST_SHARE_FRAMES: Final = 16
+# What a connection does of its input at once shall take about so long, s, whatever its frames cost: it begins with few,
+# and takes twice or half as many when that was too quick or too slow. What its handlers do comes on top.
+QUICK_S: Final = 0.000_1
+SLOW_S: Final = 0.000_25
+FIRST_FRAMES: Final = 8
 
 
 class StreamUser(Protocol):
@@ -75,6 +79,10 @@ class Link(ABC):
         self.tick_s = TICK_S
         self._tick_at = 0.0
         self._watched_read = -2  # the number of the last read that was watched
+        self._frames = FIRST_FRAMES  # of the input, to be worked through at once
+        self._busy = False  # the last read was more than can be done at once
+        self._overran = False  # the last turn took much too long: a frame or two were so much work
+        self._reading = trio.CancelScope()
         self.outbound.lent = self.mark
 
     def __repr__(self) -> str:
@@ -148,14 +156,15 @@ class Link(ABC):
             user.on_writable()
 
     def broken(self, error: Exception) -> None:
-        """The pipe is gone, or flushing failed: end the connection."""
+        """Writing has failed: end the connection when what the peer has said before it left is read."""
         self._broken = self._broken or error
-        self.close()
+        self._reading.deadline = min(self._reading.deadline, trio.current_time() + LINGER_S)
 
     def gone(self, why: str) -> None:
         """The peer does not answer any more: end the connection."""
         log.info("connection of %s is given up: %s", self.peer, why)
-        self.broken(TimeoutError(why))
+        self._broken = self._broken or TimeoutError(why)
+        self._reading.cancel()
 
     def close(self) -> None:
         """End the connection without another word."""
@@ -170,7 +179,11 @@ class Link(ABC):
             self._backlog = b""
             while data:
                 self.outbound.corked = True
-                await self.transport.write(data)
+                try:
+                    await self.transport.write(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+                    self.broken(error)
+                    return
                 self._bytes_out.n += len(data)
                 self.outbound.uncork()
                 data = self.outbound.take_output()
@@ -196,6 +209,7 @@ class Link(ABC):
                 self.mark()
                 try:
                     await self._read_until_end()
+                    self.wire.release()
                     await self.wind_down()
                 finally:
                     self.nursery.cancel_scope.cancel()  # before `lost`: who can be cancelled is to be Cancelled
@@ -231,7 +245,8 @@ class Link(ABC):
     async def _read_until_end(self) -> None:
         """Read until the peer leaves or breaks a rule, or its connection is gone."""
         try:
-            await self._read_loop()
+            with self._reading:
+                await self._read_loop()
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             self._broken = self._broken or error.with_traceback(None)
 
@@ -244,11 +259,8 @@ class Link(ABC):
             wire.feed(data)
             if patience.strained:
                 patience.refill(trio.current_time())
-            while wire.process(self._share()):
-                self._dispatch()
-                self._flusher.busy += 1
-                await trio.lowlevel.checkpoint()
-            self._dispatch()
+            if self._busy or self._work():
+                await self._work_in_turns()
             if wire.fault is not None:
                 break
             if self.outbound.size > wire.limits.max_control_backlog:
@@ -257,11 +269,31 @@ class Link(ABC):
         if wire.fault is not None:
             await self._say_goodbye()
 
-    def _share(self) -> int:
-        """Frames to work through in a pass: fewer if other connections have as much to read."""
-        frames = self.wire.limits.pass_frames
-        busy = self._flusher.were_busy
-        return frames if busy <= 1 else max(SMALLEST_SHARE_FRAMES, frames // busy)
+    def _work(self) -> bool:
+        """Work through a part of the input; True if there is more."""
+        began = perf_counter()
+        more = self.wire.process(self._frames)
+        self._dispatch()
+        if more:
+            spent = perf_counter() - began
+            self._overran = spent > 2 * SLOW_S
+            if spent > SLOW_S:
+                self._frames = max(1, self._frames // 2)
+            elif spent < QUICK_S:
+                self._frames = min(2 * self._frames, self.wire.limits.pass_frames)
+        return more
+
+    async def _work_in_turns(self) -> None:
+        """Work through the input, and let others have their turns between: so many connections at a time."""
+        turns, more = 0, True
+        while more:
+            async with self._flusher.turns:
+                more = self._work()
+            turns += 1
+            if more and self._overran:  # two passes for others alone: a call of theirs is read, and answered
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+        self._busy = turns > 1
 
     async def _read_watched(self) -> bytes:
         """Read, and have what the peer has left half done looked at every `tick_s`; empty if that was its end."""

@@ -10,12 +10,12 @@ Reading (in `reading`), two ways:
 Writing, two ways:
 
 * `send()`: returns at once while the windows are open; otherwise waits, which is the backpressure.
-* a source: a plain function that yields the next serialized message or raises trio.WouldBlock; after
+* a source: a plain function that yields the next serialized message, or None if there is none now; after
   `wake_source()` it is pulled at the end of the scheduler pass, as far as flow control lets, and again when a shut
-  window opens.
+  window opens. What it yields in a row shares frames.
 
 `receive` and `send` are checkpoints only when they cannot go on at once. That comes before long: what can be received
-without a checkpoint is what has arrived, and of that 256 messages in a row; what can be sent is what the windows and
+without a checkpoint is what has arrived, and of that 64 messages in a row; what can be sent is what the windows and
 `write_high_water` let through, whichever is less, and the message that does not fit into it is a checkpoint.
 
 Beyond that, a call queues one message at most, however many tasks send on it and however often they are cancelled:
@@ -60,7 +60,7 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         self._started = False
         self._compresses = False  # our headers have named, or will name, an encoding
         self._turn: trio.StrictFIFOLock | None = None  # made when somebody has to wait before it may queue
-        self._source: Callable[[], bytes] | None = None
+        self._source: Callable[[], bytes | None] | None = None
         self._source_woken = False
         self._source_empty = True
 
@@ -166,11 +166,23 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         Returns:
             False if it would have to wait or the call takes no more; it was not sent then.
         """
-        if self._sending_is_over() or not self._link.outbound.can_send(self.stream):
+        if not self.can_send:
             return False
-        self._queue(message.SerializeToString())  # type: ignore[attr-defined]
-        self._link.mark()
+        self.push(message.SerializeToString())  # type: ignore[attr-defined]
         return True
+
+    @property
+    def can_send(self) -> bool:
+        """Whether at least a part of a message could go out now."""
+        state = self.stream.state
+        over = state is State.CLOSED or state is State.HALF_CLOSED_LOCAL
+        return not over and self._link.outbound.room(self.stream) > 0
+
+    def push(self, data: bytes) -> None:
+        """Send an already serialized message, if `can_send` was true just now."""
+        self._queue(data)
+        if not self._link.dirty:
+            self._link.mark()
 
     async def wait_sent(self) -> None:
         """Wait until nothing of this call waits for a window."""
@@ -184,11 +196,11 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         if self._lot is not None:
             self._lot.unpark_all()
 
-    def set_source(self, pull: Callable[[], bytes]) -> None:
+    def set_source(self, pull: Callable[[], bytes | None]) -> None:
         """Send what a plain function yields.
 
         Args:
-            pull: The next serialized message, or raises trio.WouldBlock. It must neither wait nor wake a task.
+            pull: The next serialized message, or None if there is none. It must neither wait nor wake a task.
         """
         self._source = pull
         if not self._source_empty:  # it was woken before
@@ -231,27 +243,37 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         self._source_woken = False
         if self._source is None or self._source_empty or self._sending_is_over():
             return
-        outbound, stream, sent = self._link.outbound, self.stream, 0
-        try:
-            while outbound.can_send(stream):
-                data = self._source()
+        outbound, stream, sent, more = self._link.outbound, self.stream, 0, True
+        while more and (room := outbound.room(stream)) > 0:
+            messages, size, more = self._pull_frame(self._source, room)
+            if messages:
                 if not self._started:
                     self._start()
-                outbound.send_message(stream, data)
-                sent += 1
-        except trio.WouldBlock:
+                sent += len(messages)
+                outbound.send_messages(stream, messages, size)
+        self._sent.n += sent
+        if sent and self._holding:
+            self._link.soon(self.resume)  # a sink that held back for want of room has some now
+        if more:
+            self._link.stalls.n += 1
+            outbound.want_write(stream)
+        else:
             self._source_empty = not self._source_woken  # it may have woken itself
-            return
+
+    def _pull_frame(self, source: Callable[[], bytes | None], room: int) -> tuple[list[bytes], int, bool]:
+        """Messages for a frame with so much room; their size, prefixes included; whether there may be more."""
+        messages: list[bytes] = []
+        size = 0
+        try:
+            while (data := source()) is not None:
+                messages.append(data)
+                size += len(data) + PREFIX_BYTES
+                if size >= room:
+                    return messages, size, True
         except Exception as error:
             self._source = None
             self._link.soon(self.fail, error)
-            return
-        finally:
-            self._sent.n += sent
-            if sent and self._holding:
-                self._link.soon(self.resume)  # a sink that held back for want of room has some now
-        self._link.stalls.n += 1
-        outbound.want_write(stream)
+        return messages, size, False
 
     def statistics(self) -> dict[str, Any]:
         """What waits in this call, for a person who debugs."""

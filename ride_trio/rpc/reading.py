@@ -27,7 +27,7 @@ In = TypeVar("In")
 
 # Messages that are received in a row without a checkpoint: a power of two, as a mask. A window holds 13,000 tiny ones,
 # which in one go would be 45 ms in which nobody else is served.
-IN_A_ROW_MASK: Final = 255
+IN_A_ROW_MASK: Final = 63
 # What every call begins with; nobody adds to a batch.
 _NO_MESSAGES: Final[list[bytes]] = []
 

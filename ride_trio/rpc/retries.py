@@ -151,7 +151,7 @@ class RetryingCall(ClientCall[In, Out]):
         self._commit()
         super().set_sink(sink)
 
-    def set_source(self, pull: Callable[[], bytes]) -> None:
+    def set_source(self, pull: Callable[[], bytes | None]) -> None:
         self._commit()
         super().set_source(pull)
 

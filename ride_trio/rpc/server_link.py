@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from random import uniform
 from typing import Any, Final, TypeVar
 
 import purerpc
@@ -13,7 +14,7 @@ import trio
 
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc.call import Call
-from ride_trio.rpc.keepalive import TOO_MANY_PINGS, Keepalive, PingStrikes, look_after
+from ride_trio.rpc.keepalive import JITTER, TOO_MANY_PINGS, Keepalive, PingStrikes, look_after
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.method import Method
 from ride_trio.rpc.prompt import PromptCall, is_prompt
@@ -94,7 +95,8 @@ class ServerLink(Link):
         self._strikes = PingStrikes(keepalive.min_ping_interval_s)
         self.around = around
         self.objection: str | None = None  # why this client gets no call through
-        self.tick_s = keepalive.handshake_timeout_s
+        # Connections that came together are not given up together.
+        self.tick_s = keepalive.handshake_timeout_s * uniform(1, 1 + JITTER)
         self.idle_since_s = trio.current_time()  # inf while there are calls
 
     def started(self) -> None:
@@ -223,11 +225,13 @@ class ServerLink(Link):
             call.fail(purerpc.UnavailableError(why))
 
     async def wind_down(self) -> None:
-        """Cancel the calls, a few in a pass: a thousand at once would hold up everybody else."""
-        for call in list(self._calls.values()):
-            call.cancel()
-            self._lose(call)
-            await trio.lowlevel.checkpoint()
+        """Cancel the calls, a few in a pass: a thousand at once would hold up everybody else. So would connections."""
+        async with self._flusher.turns:
+            calls = list(self._calls.values())
+        for call in calls:
+            async with self._flusher.turns:
+                call.cancel()
+                self._lose(call)
 
     def lost(self) -> None:
         """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""

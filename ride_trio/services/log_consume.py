@@ -1,9 +1,9 @@
 """One ConsumeMessages call: a reader of one partition, or a group's member with what it is assigned.
 
-Responses go out by a source: when a partition has more, each of its readers is marked, and at the end of the pass it is
-asked for what its windows let out. What all tails of a partition get is made once. A reader that does not read is not
-asked, and holds nothing but its place. The call's task sleeps, and wakes for what has to wait: a file to be read, a
-time that has passed, the end.
+When a partition has more, each of its readers sends a response, if there is room for one; what all tails of a partition
+get is made once. Whatever else there is goes out by a source, which is asked for what the windows let out. A reader that
+does not read is not asked, and holds nothing but its place. The call's task sleeps, and wakes for what has to wait: a
+file to be read, a time that has passed, the end.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ class ConsumeCall(Protocol):
 
     @property
     def sendable_bytes(self) -> int: ...
+    @property
+    def can_send(self) -> bool: ...
+    def push(self, data: bytes, /) -> None: ...
     async def start(self) -> None: ...
-    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
+    def set_source(self, pull: Callable[[], bytes | None], /) -> None: ...
     def wake_source(self) -> None: ...
     def flush_source(self) -> Awaitable[None]: ...
 
@@ -53,9 +56,29 @@ class Consumer:
         request: What it asks for.
     """
 
+    __slots__ = (
+        "_cache",
+        "_call",
+        "_cursors",
+        "_error",
+        "_first",
+        "_left",
+        "_live",
+        "_log",
+        "_max_bytes",
+        "_max_wait_s",
+        "_min_bytes",
+        "_missing",
+        "_overdue",
+        "_token",
+        "_work",
+    )
+
     def __init__(self, log: EventLog, call: ConsumeCall, request: ConsumeMessagesRequest) -> None:
         self._log = log
+        self._cache = log.cache
         self._call = call
+        self._live = False  # the call has its headers and its source
         self._max_bytes = request.max_bytes or DEFAULT_MAX_BYTES
         self._min_bytes: int = request.min_bytes
         self._max_wait_s = request.max_wait_ms / 1_000 if request.max_wait_ms else DEFAULT_MAX_WAIT_S
@@ -73,7 +96,7 @@ class Consumer:
     def add(self, cursor: Cursor) -> None:
         """Read a partition, too."""
         self._cursors.append(cursor)
-        cursor.partition.watchers[self.wake] = None
+        cursor.partition.watchers[self.news] = None
         self.wake()
 
     def remove(self, topic: str, number: int) -> None:
@@ -81,7 +104,7 @@ class Consumer:
         for cursor in list(self._cursors):
             if cursor.partition.topic.name == topic and cursor.partition.number == number:
                 self._cursors.remove(cursor)
-                cursor.partition.watchers.pop(self.wake, None)
+                cursor.partition.watchers.pop(self.news, None)
 
     def say(self, response: ConsumeMessagesResponse) -> None:
         """Send a response before any more records."""
@@ -97,6 +120,18 @@ class Consumer:
         """There may be something to send."""
         self._call.wake_source()
 
+    def news(self) -> None:
+        """A partition has more: a response goes out at once, if there is room, and the rest by the source."""
+        call = self._call
+        if self._live and call.can_send:
+            data = self.pull()
+            if data is not None:
+                call.push(data)
+            cursors = self._cursors
+            if len(cursors) == 1 and cursors[0].offset == cursors[0].partition.end_offset and not self._first:
+                return
+        call.wake_source()
+
     # ------------------------------------------------------------------ its life
 
     async def run(self) -> None:
@@ -109,6 +144,7 @@ class Consumer:
         try:
             await self._call.start()
             self._call.set_source(self.pull)
+            self._live = True
             self.wake()
             while self._left is None or self._left > 0:
                 await self._wait()
@@ -118,7 +154,7 @@ class Consumer:
         finally:
             self._log.metrics.consumers.n -= 1
             for cursor in self._cursors:
-                cursor.partition.watchers.pop(self.wake, None)
+                cursor.partition.watchers.pop(self.news, None)
         await self._call.flush_source()
         if self._error is not None:
             raise self._error
@@ -154,20 +190,19 @@ class Consumer:
 
     # ------------------------------------------------------------------ the source
 
-    def pull(self) -> bytes:
+    def pull(self) -> bytes | None:
         """The next response. No task may be woken here."""
         if self._first:
             return self._first.popleft()
         if self._missing is None and self._error is None and self._left != 0 and self._is_due():
-            for _ in range(len(self._cursors)):
-                cursor = self._cursors[0]
-                if cursor.offset != cursor.partition.end_offset or cursor.partition.topic.deleted:
-                    data = self._pull_from(cursor)
-                    if data is not None:
-                        return data
-                    break
-                self._cursors.rotate(-1)
-        raise trio.WouldBlock
+            cursors = self._cursors
+            for _ in range(len(cursors)):
+                cursor = cursors[0]
+                partition = cursor.partition
+                if cursor.offset != partition.end_offset or partition.topic.deleted:
+                    return self._pull_from(cursor)
+                cursors.rotate(-1)
+        return None
 
     def _is_due(self) -> bool:
         if self._min_bytes <= 1 or self._overdue:
@@ -184,38 +219,41 @@ class Consumer:
         self._token.run_sync_soon(self._work.set)
         return None
 
-    def _shared(self, cursor: Cursor, room: int) -> bytes | None:
+    def _shared(self, cursor: Cursor) -> bytes | None:
         """The response that another tail at the same place has just got."""
         partition = cursor.partition
-        shared: _Shared | None = self._log.cache.get(partition)
+        shared: _Shared | None = self._cache.get(partition)
         if (
             shared is None
             or shared.begin != cursor.offset
             or shared.end != partition.end_offset
-            or len(shared.data) > room
             or partition.topic.deleted
+            or (len(shared.data) > _LEAST_ROOM_BYTES and len(shared.data) > self._room())
         ):
             return None
         cursor.offset = shared.end
         return shared.data
 
+    def _room(self) -> int:
+        """Bytes of a response."""
+        return min(self._max_bytes, max(self._call.sendable_bytes, _LEAST_ROOM_BYTES))
+
     def _respond(self, cursor: Cursor) -> bytes | None:
-        partition = cursor.partition
-        room = min(self._max_bytes, max(self._call.sendable_bytes, _LEAST_ROOM_BYTES))
-        begin, topic = cursor.offset, partition.topic
-        data = self._shared(cursor, room)
+        partition, begin = cursor.partition, cursor.offset
+        topic, data = partition.topic, self._shared(cursor)
         if data is None:
-            entries = cursor.read(room)
+            entries = cursor.read(self._room())
             if not entries:
                 return None
             data = _head(topic.name, partition.number, partition.end_offset) + entries
             if cursor.offset == partition.end_offset:
-                self._log.cache.put(partition, _Shared(begin, cursor.offset, data), len(data))
+                self._cache.put(partition, _Shared(begin, cursor.offset, data), len(data))
         self._overdue = False
         if self._left is not None:
             self._left -= 1
             self._token.run_sync_soon(self._work.set)
-        self._cursors.rotate(-1)
+        if len(self._cursors) > 1:
+            self._cursors.rotate(-1)
         topic.consumed.n += cursor.offset - begin
         topic.consumed_bytes.n += len(data)
         return data

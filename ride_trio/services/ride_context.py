@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -20,22 +20,27 @@ from ride_trio.sessions import Broker
 
 
 class RideCall(Protocol):
-    """A call as the service uses it. `ride_trio.rpc.Call` is one, and what each method promises is written there.
+    """What carries a session. `ride_trio.rpc.Call` is one, and what each method promises is written there.
 
     A sink that has said False is offered its message again after `resume()`, and after anything was pulled.
     """
+
+    async def start(self) -> None: ...
+    def set_sink(self, sink: Callable[[ClientEnvelope | None], bool], /) -> None: ...
+    def resume(self) -> None: ...
+    def set_source(self, pull: Callable[[], bytes | None], /) -> None: ...
+    def wake_source(self) -> None: ...
+    def drain_source(self) -> None: ...
+    async def flush_source(self) -> None: ...
+
+
+class GrpcRideCall(RideCall, Protocol):
+    """What the servicer needs of a call besides."""
 
     subject: str | None
     undecodable: type[purerpc.RpcFailedError]
 
     def header(self, name: str, /) -> str | None: ...
-    async def start(self) -> None: ...
-    def set_sink(self, sink: Callable[[ClientEnvelope | None], bool], /) -> None: ...
-    def resume(self) -> None: ...
-    def set_source(self, pull: Callable[[], bytes], /) -> None: ...
-    def wake_source(self) -> None: ...
-    def drain_source(self) -> None: ...
-    async def flush_source(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class RideContext:
     """The parts behind the service, and its settings.
 
     Attributes:
+        counts: by transport.
         now: the clock of all times here, s.
         journal: writes what happens to the log, if there is one.
         log_position: of it, if positions are written, too.
@@ -51,7 +57,7 @@ class RideContext:
     broker: Broker
     dispatcher: Dispatcher
     envelopes: Envelopes
-    counts: RideCounts
+    counts: Mapping[str, RideCounts]
     now: Callable[[], float]
     outbound_buffer: int
     heartbeat_interval_s: float
@@ -77,7 +83,7 @@ class RideContext:
         """
         broker = Broker(shard_count=settings.shard_count, max_sessions=settings.max_sessions)
         envelopes = Envelopes()
-        counts = RideCounts(metrics, "grpc")
+        counts = {transport: RideCounts(metrics, transport) for transport in ("grpc", "websocket")}
         dispatcher = Dispatcher(
             RideNotifier(broker, envelopes, counts),
             metrics,

@@ -13,6 +13,7 @@ INGRESS_LABELS: Final[dict[str | None, str]] = {
     "location_update": "location",
     "ride_status_update": "status",
     "hello": "hello",
+    "observe": "observe",
     None: "unknown",
 }
 

@@ -71,6 +71,8 @@ class Envelopes:
             vehicle_plate=driver.plate,
             eta_seconds=ride.eta_s,
             surge_multiplier=PLAIN_FARE,
+            pickup_latitude=ride.rider.lat,
+            pickup_longitude=ride.rider.lng,
         )
         return self._encode(ServerEnvelope(correlation_id=correlation_id, match_event=event))
 

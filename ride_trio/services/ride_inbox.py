@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from math import isfinite
 from typing import Final
 
-from ride_trio.errors import BadRequestError, RequestError, RideTrioError, SlowConsumerError
+from ride_trio.errors import BadRequestError, NotAllowedError, RequestError, RideTrioError, SlowConsumerError
 from ride_trio.matching import RIDER_STATUSES, Status, User
 from ride_trio.metrics import Count
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, Hello, RideStatusUpdate
@@ -47,19 +47,33 @@ class RideInbox(ABC):
     Attributes:
         session: as the broker knows it.
         user: as the dispatcher knows it; another one when a session of unknown name gets its name.
+        may_observe: it is an operator's.
         said_hello: knows what Error and Disconnect are.
         remind_of_ride: the user was in a ride when this session began, and has not been told of it here.
     """
 
-    __slots__ = ("_begun", "_context", "_named", "_role", "remind_of_ride", "said_hello", "session", "user")
+    __slots__ = (
+        "_begun",
+        "_context",
+        "_counts",
+        "_named",
+        "_role",
+        "may_observe",
+        "remind_of_ride",
+        "said_hello",
+        "session",
+        "user",
+    )
 
     user: User
 
     def __init__(self, context: RideContext, session: Session, named: bool) -> None:
         self.session = session
+        self.may_observe = False
         self.said_hello = False
         self.remind_of_ride = False
         self._context = context
+        self._counts = context.counts[session.transport]
         self._named = named  # the user is known by name; False: by a UUID of ours
         self._begun = False  # something has been taken
         self._role: int = Hello.ROLE_UNSPECIFIED
@@ -92,7 +106,7 @@ class RideInbox(ABC):
         if self.remind_of_ride:  # after the answer: a Hello's Welcome comes first
             self.remind_of_ride = False
             self._context.dispatcher.remind(self.user)
-        self._context.counts.ingress[body].n += 1
+        self._counts.ingress[body].n += 1
         return True
 
     def _half_close(self) -> None:
@@ -175,7 +189,13 @@ class RideInbox(ABC):
                 context.heartbeat_interval_s,
                 context.heartbeat_timeout_s,
             )
-            self._send(data, context.counts.welcomes)
+            self._send(data, self._counts.welcomes)
+        return True
+
+    def _observe(self, envelope: ClientEnvelope) -> bool:
+        if not self.may_observe:
+            raise NotAllowedError("only an operator may observe the city")
+        self._ack(_checked(envelope.message_id))
         return True
 
     def _nothing(self, envelope: ClientEnvelope) -> bool:
@@ -225,17 +245,15 @@ class RideInbox(ABC):
     # ------------------------------------------------------------------ answers
 
     def _ack(self, correlation_id: str) -> None:
-        context = self._context
-        self._send(context.envelopes.ack(correlation_id), context.counts.acks)
+        self._send(self._context.envelopes.ack(correlation_id), self._counts.acks)
 
     def _refuse(self, envelope: ClientEnvelope, error: RequestError) -> None:
-        context = self._context
-        data = context.envelopes.refusal(_correlation_id(envelope), error.detail)
-        self._send(data, context.counts.acks)
+        data = self._context.envelopes.refusal(_correlation_id(envelope), error.detail)
+        self._send(data, self._counts.acks)
 
     def _error(self, envelope: ClientEnvelope, error: RideTrioError) -> None:
-        context = self._context
-        self._send(context.envelopes.error(_cut(envelope.message_id), error), context.counts.errors)
+        data = self._context.envelopes.error(_cut(envelope.message_id), error)
+        self._send(data, self._counts.errors)
 
     def _send(self, data: bytes, count: Count) -> None:
         """Queue an answer. `take` has seen that there is a place, so a session without one is beyond help."""
@@ -252,6 +270,7 @@ _HANDLERS: Final[dict[str | None, Callable[[RideInbox, ClientEnvelope], bool]]] 
     "heartbeat": RideInbox._heartbeat,
     "ride_status_update": RideInbox._status,
     "hello": RideInbox._hello,
+    "observe": RideInbox._observe,
     None: RideInbox._nothing,
 }
 

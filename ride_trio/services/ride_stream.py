@@ -35,14 +35,25 @@ class RideStream(RideInbox):
         context: what the service shares.
         call: ends when `run` has returned.
         user_id: the user's name; None if only a body will tell.
+        transport: what the call is, as in metrics.
+        may_observe: it is an operator's.
     """
 
     __slots__ = ("_call", "_changing", "_nursery")
 
-    def __init__(self, context: RideContext, call: RideCall, user_id: str | None) -> None:
-        outbox = Outbox(context.outbound_buffer, context.counts.outbox)
-        super().__init__(context, Session(outbox, context.now), user_id is not None)
+    def __init__(
+        self,
+        context: RideContext,
+        call: RideCall,
+        user_id: str | None,
+        transport: str = "grpc",
+        *,
+        may_observe: bool = False,
+    ) -> None:
+        outbox = Outbox(context.outbound_buffer, context.counts[transport].outbox)
+        super().__init__(context, Session(outbox, context.now, transport), user_id is not None)
         self.session.user_id = user_id or str(uuid4())
+        self.may_observe = may_observe
         self._call: RideCall | None = call
         self._nursery: trio.Nursery | None = None
         self._changing = False
@@ -77,7 +88,7 @@ class RideStream(RideInbox):
         session, context, how = self.session, self._context, "cancelled"
         self.user = context.dispatcher.join(session.user_id)
         self.remind_of_ride = self.user.is_matched
-        context.counts.active.n += 1
+        self._counts.active.n += 1
         if context.journal is not None:
             context.journal.session_opened(session)
         try:
@@ -100,7 +111,7 @@ class RideStream(RideInbox):
         elif not session.outbox.has_room():  # so it may well have said something, which waits for room
             session.end(SlowConsumerError("the client does not read its answers"))
         else:
-            self._context.counts.heartbeat_miss.n += 1
+            self._counts.heartbeat_miss.n += 1
             timeout_s = self._context.heartbeat_timeout_s
             session.end(NoHeartbeatError(f"nothing was heard for {timeout_s:g} s"))
 
@@ -111,10 +122,10 @@ class RideStream(RideInbox):
         session.closed()
         if context.broker.leave(session):
             context.dispatcher.leave(self.user)
-        context.counts.active.n -= 1
-        context.counts.ended(how).n += 1
+        self._counts.active.n -= 1
+        self._counts.ended(how).n += 1
         lasted_s = context.now() - session.opened_at
-        context.counts.duration.observe(lasted_s)
+        self._counts.duration.observe(lasted_s)
         if context.journal is not None:
             context.journal.session_ended(session, how, lasted_s)
         log.debug("session %s of %r ended after %.1f s: %s", session.session_id, session.user_id, lasted_s, how)
@@ -123,7 +134,7 @@ class RideStream(RideInbox):
         """Let what is queued leave, with a Disconnect behind it for who knows what that is."""
         session, context = self.session, self._context
         if session.ending is not None and self.said_hello:
-            self._send(context.envelopes.disconnect(session.ending), context.counts.disconnects)
+            self._send(context.envelopes.disconnect(session.ending), self._counts.disconnects)
         with trio.move_on_after(FLUSH_S):
             await call.flush_source()
 

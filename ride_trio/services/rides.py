@@ -7,7 +7,7 @@ import purerpc
 from ride_trio.errors import BadRequestError, RideTrioError
 from ride_trio.pb.ride.v1.ride_grpc import RideStreamServiceServicer
 from ride_trio.rpc.status import error_for
-from ride_trio.services.ride_context import RideCall, RideContext
+from ride_trio.services.ride_context import GrpcRideCall, RideContext
 from ride_trio.services.ride_inbox import NO_ID
 from ride_trio.services.ride_stream import RideStream
 from ride_trio.sessions import is_valid_id
@@ -26,7 +26,7 @@ class RideStreamService(RideStreamServiceServicer):
     def __init__(self, context: RideContext) -> None:
         self.context = context
 
-    async def Connect(self, call: RideCall) -> None:
+    async def Connect(self, call: GrpcRideCall) -> None:
         """Serve one session.
 
         Raises:

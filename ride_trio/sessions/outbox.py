@@ -140,20 +140,15 @@ class Outbox:
         """Whether a caller that can wait may push one more message that may not be lost."""
         return self.free > 0 or self._make_place() or self._lossless == 0
 
-    def pull(self) -> bytes:
-        """The oldest message.
-
-        Raises:
-            trio.WouldBlock: there is none.
-        """
-        if self._drained:
-            self._begin_drain()
-        try:
-            data = self._receive.receive_nowait()
-        except (trio.WouldBlock, trio.ClosedResourceError):
+    def pull(self) -> bytes | None:
+        """The oldest message; None if there is none."""
+        if self.free == self._capacity:
             self._armed = False
             self._drained = True
-            raise trio.WouldBlock from None
+            return None
+        if self._drained:
+            self._begin_drain()
+        data = self._receive.receive_nowait()
         if self._overflow:
             self._refill(self._overflow)
         else:
@@ -179,10 +174,8 @@ class Outbox:
         return self._capacity - self.free + len(self._overflow or ())
 
     def _begin_drain(self) -> None:
-        waiting = self._waiting()
-        if waiting:
-            self._drained = False
-            self._counts.depth.observe(waiting)
+        self._drained = False
+        self._counts.depth.observe(self._waiting())
 
     def _make_place(self) -> bool:
         """Have the peer's connection pull. Not while messages overflow: then it has just shown that it can't."""

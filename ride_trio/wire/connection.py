@@ -65,6 +65,7 @@ class Connection(ControlFrames):
         self.ready: list[Stream] = []
         self._buffer = b""
         self._position = 0
+        self._uncut: tuple[Stream, int] | None = None  # whose newest frame is not all cut into messages, and its flags
         self._stream_threshold = max(1, limits.stream_window // 2)
 
     def feed(self, data: bytes) -> None:
@@ -88,7 +89,10 @@ class Connection(ControlFrames):
         if self.fault is not None:
             return False
         try:
-            more = self._pass(budget or self.limits.pass_frames)
+            if self._uncut is not None:
+                more = self._cut_on(*self._uncut)
+            else:
+                more = self._pass(budget or self.limits.pass_frames)
         except ConnectionFault as fault:
             self.fail(fault)
             return False
@@ -132,7 +136,9 @@ class Connection(ControlFrames):
                     stream.inbox.append(buffer[start + PREFIX_BYTES : stop])
                 elif length:
                     before = len(stream.inbox)
-                    self._assemble(stream, buffer[start:stop])
+                    if self._assemble(stream, buffer[start:stop]):
+                        self._uncut, budget = (stream, flags), 0
+                        flags = 0
                     budget -= (len(stream.inbox) - before) // MESSAGES_A_FRAME
                 elif not flags:
                     self.patience.spend(FRAME_COST, "an empty DATA frame")
@@ -149,12 +155,31 @@ class Connection(ControlFrames):
             budget -= self._work
             self._work = 0
         self._position, self._window = position, window
-        return budget <= 0 and end - position >= HEADER_BYTES
+        return self._uncut is not None or (budget <= 0 and end - position >= HEADER_BYTES)
 
-    def _assemble(self, stream: Stream, data: bytes) -> None:
-        stream.assemble(data, self.limits.max_message)
-        if stream.partial is not None:
+    def _assemble(self, stream: Stream, data: bytes) -> bool:
+        uncut = stream.assemble(data, self.limits.max_message)
+        if stream.partial is not None and not uncut:
             self.outbound.borrow(stream)
+        return uncut
+
+    def _cut_on(self, stream: Stream, flags: int) -> bool:
+        """Go on with a frame of very many messages, unless its stream was reset; True if there is more to do."""
+        if stream.state is not State.CLOSED:
+            if self._assemble(stream, b""):
+                self._news_of(stream)
+                return True
+            self._news_of(stream)
+            if flags:
+                self._end_with_frame(stream)
+        self._uncut = None
+        return self._position + HEADER_BYTES <= len(self._buffer)
+
+    def _end_with_frame(self, stream: Stream) -> None:
+        try:
+            self._end_stream(stream)
+        except StreamFault as fault:
+            self._refuse_stream(fault)
 
     def credit(self, stream: Stream, size: int) -> None:
         """The call has worked off messages of `size` bytes on the wire."""
@@ -189,9 +214,7 @@ class Connection(ControlFrames):
         if not body and not flags & frames.END_STREAM:
             self.patience.spend(FRAME_COST, "an empty DATA frame")
         if stream is not None:
-            self._take_data(stream, body, len(payload))
-            if flags & frames.END_STREAM:
-                self._end_stream(stream)
+            self._take_data(stream, body, len(payload), flags & frames.END_STREAM)
             return
         self.outbound.taken += len(payload)
         if stream_id not in self._resets:
@@ -199,7 +222,7 @@ class Connection(ControlFrames):
         if not self._peer_is_server:  # what a server sends on, our callers have asked for
             self.patience.spend(FRAME_COST, "DATA on a stream that was reset")
 
-    def _take_data(self, stream: Stream, body: bytes, size: int) -> None:
+    def _take_data(self, stream: Stream, body: bytes, size: int, end: int) -> None:
         try:
             stream.happened(Input.RECV_DATA)
             if not stream.flows and not stream.counted:
@@ -213,13 +236,17 @@ class Connection(ControlFrames):
         stream.expect(len(body))
         if size > len(body):
             self.outbound.credit(stream, size - len(body), self._stream_threshold)
-        self._assemble(stream, body)  # lends again what padding has paid off, before others may have it
+        if self._assemble(stream, body):  # lends again what padding has paid off, before others may have it
+            self._uncut, end = (stream, end), 0
+            self._work += self.limits.pass_frames  # this pass is over
         self.outbound.loans.lend_on()
         unwanted = stream.owner is None and stream.state is State.HALF_CLOSED_LOCAL
         if unwanted and stream.recv_window < stream.full_window // 2:
             self.reset(stream, ErrorCode.NO_ERROR)  # it has had its answer, and goes on and on
         else:
             self._news_of(stream)
+        if end:
+            self._end_stream(stream)
 
     def _news_of(self, stream: Stream) -> None:
         if not stream.queued:

@@ -91,6 +91,7 @@ class Inflow:
     def release(self) -> None:
         """The connection is over: what it has of the reserve is free again."""
         self._reserved = self._reserve.adjust(self._reserved, 0)
+        self.crowded = False
 
     @property
     def _has_room_for_calls(self) -> bool:

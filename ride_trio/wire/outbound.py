@@ -121,15 +121,11 @@ class Outbound:
         self.size = self.answers = 0
         return data
 
-    def can_send(self, stream: Stream) -> bool:
-        """Whether at least a part of a message could go out on the stream now."""
-        return (
-            stream.send_window > 0
-            and self.window > 0
-            and not stream.pending
-            and not self.corked
-            and self.size < self.high_water
-        )
+    def room(self, stream: Stream) -> int:
+        """Bytes of messages, with their prefixes, that one frame on the stream could hold now; 0 or less: none."""
+        if self.corked or stream.pending:
+            return 0
+        return min(stream.send_window, self.window, self.max_frame, self.high_water - self.size)
 
     def send_message(self, stream: Stream, payload: bytes, compressed: int = 0) -> bool:
         """Send one serialized message on a stream that is open to us.
@@ -158,6 +154,31 @@ class Outbound:
             self.size += size + HEADER_BYTES
             return True
         return self._send_later(stream, payload, compressed)
+
+    def send_messages(self, stream: Stream, messages: list[bytes], size: int) -> None:
+        """Send serialized messages, as many as can be in one frame.
+
+        Args:
+            stream: It is open to us.
+            messages: They.
+            size: Of all, with their prefixes.
+        """
+        if len(messages) > 1:
+            room = self.room(stream)
+            behind = [messages.pop()] if size > room else []
+            size -= sum(map(len, behind)) + len(behind) * PREFIX_BYTES
+            if size <= room:
+                self.output.append(_pack_header(size << 8, 0, stream.id))
+                for message in messages:
+                    self.output += (PREFIX.pack(0, len(message)), message)
+                stream.send_window -= size
+                self.window -= size
+                self.size += size + HEADER_BYTES
+                messages = behind
+            else:
+                messages += behind
+        for message in messages:
+            self.send_message(stream, message)
 
     def _send_later(self, stream: Stream, payload: bytes, compressed: int) -> bool:
         if stream.final is not None:

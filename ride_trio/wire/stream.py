@@ -29,7 +29,8 @@ from ride_trio.wire.states import Input, State, step
 # gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 _RESOURCE_EXHAUSTED = 8
 _INTERNAL = 13
-
+# Messages of a frame that are cut out at once: it holds 3,276 empty ones, which would be 3 ms.
+MESSAGES_AT_ONCE: Final = 512
 
 # Message encodings that calls can read; whoever takes a message decodes it.
 ENCODINGS: Final = ("identity", "gzip")
@@ -118,23 +119,29 @@ class Stream:
         """Bytes that `take()` frees."""
         return self.held - len(self.partial) if self.partial else self.held
 
-    def assemble(self, data: bytes, max_message: int) -> None:
-        """Cut a DATA payload into messages. Trouble goes into `failure`; what follows it is dropped."""
+    def assemble(self, data: bytes, max_message: int) -> bool:
+        """Cut a DATA payload into messages. Trouble goes into `failure`; what follows it is dropped.
+
+        Returns:
+            True if there are more messages in it than are cut at once: go on with `assemble(b"")` before anything else.
+        """
         if self.failure is not None:
-            return
+            return False
         partial = self.partial
         if partial is not None:
             partial += data
             if len(partial) < self.needed:
-                return
+                return False
             data, self.partial = bytes(partial), None
         position, end, needed = 0, len(data), PREFIX_BYTES
         unpack, append, last = PREFIX.unpack_from, self.inbox.append, end - PREFIX_BYTES
-        while position <= last:
+        left = MESSAGES_AT_ONCE
+        while position <= last and left:
+            left -= 1
             flag, length = unpack(data, position)
             if length > max_message or (flag and (flag > 1 or self.encoding == "identity")):
                 self.give_up(self._refusal(flag, length, max_message))
-                return
+                return False
             start = position + PREFIX_BYTES
             stop = start + length
             if stop > end:
@@ -145,6 +152,7 @@ class Stream:
         self.needed = needed
         if position < end:
             self.partial = bytearray(data[position:])
+        return not left and position <= last
 
     def give_up(self, failure: tuple[int, str]) -> None:
         """The messages cannot be read any further: what has come whole is, the rest is dropped."""

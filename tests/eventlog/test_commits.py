@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import LogStoppedError
-from ride_trio.eventlog.commits import LARGE_BYTES, Level
+from ride_trio.eventlog.commits import LARGE_BYTES, NEXT_BYTES, Level
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import Core, InlineWriter, append, gather, hand_over, read_all
 
@@ -95,6 +95,39 @@ async def test_a_large_one_need_not_wait_for_a_sync(core: Core, partition: Parti
     core.writer.write()
     second = gather(core, partition, b"x" * LARGE_BYTES)
     assert hand_over(core) is second
+
+
+async def test_the_next_one_is_written_while_one_is_synced_if_it_is_worth_it(core: Core, partition: Partition) -> None:
+    gather(core, partition, b"first")
+    hand_over(core)
+    core.writer.write()
+    second = gather(core, partition, b"x" * NEXT_BYTES)
+    assert hand_over(core) is second
+    core.writer.write()
+    gather(core, partition, b"x" * NEXT_BYTES)
+    assert hand_over(core) is None  # two are enough: this one may grow
+    core.writer.sync()
+    assert hand_over(core) is not None
+
+
+@pytest.mark.parametrize(("in_flight", "size"), [(1, NEXT_BYTES), (2, LARGE_BYTES)])
+async def test_that_it_is_worth_it_is_noticed_at_once(tmp_path: Path, in_flight: int, size: int) -> None:
+    core = Core(tmp_path, bound_bytes=100 * LARGE_BYTES)
+    partition = core.topic().partition(0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(core.commits.run)
+        for _ in range(in_flight):
+            gather(core, partition, b"x" * NEXT_BYTES)
+            await wait_all_tasks_blocked()
+            core.writer.write()
+        await wait_all_tasks_blocked()
+        commit = core.commits.gathering
+        for part in range(8):
+            assert commit not in core.commits.in_flight, part
+            append(partition, b"x" * (size // 8))  # to the same batch
+            await wait_all_tasks_blocked()
+        assert commit in core.commits.in_flight
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_large_one_is_noticed_when_it_goes_on_growing(tmp_path: Path) -> None:

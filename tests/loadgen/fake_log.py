@@ -148,10 +148,8 @@ class FakeLog(TakhinServiceServicer):
             if asked_all and not waiting:
                 over.set()
 
-        def pull() -> bytes:
-            if not answers:
-                raise trio.WouldBlock
-            return answers.popleft()
+        def pull() -> bytes | None:
+            return answers.popleft() if answers else None
 
         def sink(message: ProduceMessageRequest | None) -> bool:
             nonlocal waiting, asked_all

@@ -207,7 +207,7 @@ class ScriptedCall:
         self.ends_with = status
         self.sent: list[bytes] = []
         self.sink: Callable[[ProduceMessageResponse | None], bool] = lambda answer: True
-        self.source: Callable[[], bytes] | None = None
+        self.source: Callable[[], bytes | None] | None = None
 
     async def __aenter__(self) -> ScriptedCall:
         return self
@@ -215,16 +215,13 @@ class ScriptedCall:
     async def __aexit__(self, *of: object) -> None:
         pass
 
-    def set_source(self, pull: Callable[[], bytes]) -> None:
+    def set_source(self, pull: Callable[[], bytes | None]) -> None:
         self.source = pull
 
     def wake_source(self) -> None:
         assert self.source is not None
-        try:
-            while True:
-                self.sent.append(self.source())
-        except trio.WouldBlock:
-            pass
+        while (request := self.source()) is not None:
+            self.sent.append(request)
 
     def set_sink(self, sink: Callable[[ProduceMessageResponse | None], bool]) -> None:
         self.sink = sink

@@ -72,10 +72,8 @@ class Giver:
     def __init__(self, *messages: bytes) -> None:
         self.queue = deque(messages)
 
-    def __call__(self) -> bytes:
-        if not self.queue:
-            raise trio.WouldBlock
-        return value(self.queue.popleft()).SerializeToString()
+    def __call__(self) -> bytes | None:
+        return value(self.queue.popleft()).SerializeToString() if self.queue else None
 
 
 def letters(text: str) -> list[BytesValue]:

@@ -55,3 +55,25 @@ def socket_streams(buffer_bytes: int = 4_096) -> tuple[trio.SocketStream, trio.S
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     first, second = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in pair)
     return first, second
+
+
+class OneWay(trio.abc.Stream):
+    """A stream that can only be read, from when it is told."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+        self.broken = trio.Event()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.broken.is_set():
+            raise trio.BrokenResourceError("nobody hears this")
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.inner.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()

@@ -14,7 +14,7 @@ from ride_trio.wire.frames import goaway_frame, settings_frame
 from tests.rpc.desk import Desk
 from tests.rpc.echo import ask, connect, echo_server, open_call, status_of
 from tests.rpc.peers import RawServer
-from tests.rpc.streams import HangingStream
+from tests.rpc.streams import HangingStream, OneWay
 
 
 async def raw_server() -> tuple[Channel, RawServer]:
@@ -189,6 +189,22 @@ async def test_goaway_ends_what_the_server_has_not_begun_and_nothing_else(nurser
         await server.answer(stream, b"", code=0)
         assert await first.receive() == BytesValue()
         assert (await first.wait_status()).int_value == 0
+
+
+async def test_who_is_cut_off_after_a_goaway_hears_why_that_came(nursery: trio.Nursery) -> None:
+    ours, theirs = memory_stream_pair()
+    stream, server = OneWay(ours), RawServer(theirs)
+    await server.send()
+    async with Channel("memory", 1, stream=stream) as channel, open_call(channel) as call:
+        request = await server.request()
+        await server.send(goaway_frame(request.id, ErrorCode.NO_ERROR, b"max_age"))
+        await wait_all_tasks_blocked()
+        stream.broken.set()
+        await call.send(BytesValue(value=b"x"))
+        await server.stream.aclose()
+        status = await call.wait_status()
+    assert status.status_code.name == "UNAVAILABLE"
+    assert "is going away (max_age), and the connection is lost: nobody hears this" in status.status_message
 
 
 async def test_a_lost_connection_ends_all_calls_and_whoever_waits(nursery: trio.Nursery) -> None:

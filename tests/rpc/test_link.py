@@ -7,16 +7,18 @@ from typing import Any
 import purerpc
 import pytest
 import trio
-from trio.testing import MockClock, lockstep_stream_pair
+from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from ride_trio.rpc import Channel, Connectivity, Limits, Server
-from ride_trio.rpc.transport import SocketTransport
+from ride_trio.rpc.flusher import TURNS_A_PASS
+from ride_trio.rpc.link import FIRST_FRAMES
+from ride_trio.rpc.transport import LINGER_S, SocketTransport
 from ride_trio.wire import ClientConnection, ErrorCode
 from ride_trio.wire.events import GoAwayReceived
 from ride_trio.wire.headers import RequestHead
 from tests.rpc.echo import HANDLERS, NAME, ask, bidi, echo_server, open_call, service_of, value
 from tests.rpc.peers import RawClient, RawServer, framed
-from tests.rpc.streams import HangingStream
+from tests.rpc.streams import HangingStream, OneWay
 
 
 def opening(method: str = "Bidi", *messages: bytes) -> bytes:
@@ -260,3 +262,112 @@ def test_a_link_says_who_it_is(caplog: pytest.LogCaptureFixture) -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+class Passes(trio.abc.Instrument):
+    """What is noted between one look at the sockets and the next."""
+
+    def __init__(self) -> None:
+        self.noted: list[int] = [0]
+
+    def before_io_wait(self, timeout: float) -> None:
+        if self.noted[-1]:
+            self.noted.append(0)
+
+
+@pytest.mark.parametrize("connections", [1, 5, 20])
+async def test_however_many_have_much_to_do_few_do_so_in_a_pass(nursery: trio.Nursery, connections: int) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        def take(message: Any) -> bool:
+            passes.noted[-1] += 1
+            return True
+
+        call.set_sink(take)
+        await trio.sleep_forever()
+
+    server = bidi(handler)
+    clients = [await RawClient(nursery, server).shake_hands() for _ in range(connections)]
+    much = b"\0\0\5\0\0\0\0\0\1".join([b"", *[framed(b"")] * 2_000])
+    for client in clients:
+        client.open()
+        await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(passes)
+    for client in clients:
+        await client.send(much)
+    with trio.fail_after(20):
+        while sum(passes.noted) < connections * 2_000:
+            await trio.lowlevel.checkpoint()
+    trio.lowlevel.remove_instrument(passes)
+    # The first part of a connection's input is done at once, the others in turns.
+    assert max(passes.noted) <= connections * FIRST_FRAMES + TURNS_A_PASS * Limits().pass_frames
+
+
+async def test_the_calls_of_a_lost_connection_end_in_turns(nursery: trio.Nursery) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            passes.noted[-1] += 1
+
+    client = await RawClient(nursery, bidi(handler)).shake_hands()
+    for _ in range(200):
+        client.open()
+    await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(passes)
+    await client.stream.aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(passes)
+    assert sum(passes.noted) == 200
+    assert max(passes.noted) <= TURNS_A_PASS
+
+
+async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    passes = Passes()
+
+    async def handler(call: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            passes.noted[-1] += 1
+
+    server = bidi(handler)
+    client = await RawClient(nursery, server).shake_hands()
+    for _ in range(200):
+        client.open()
+    await client.send()
+    await trio.testing.wait_all_tasks_blocked()
+    (link,) = server._links
+    trio.lowlevel.add_instrument(passes)
+    link.broken(BrokenPipeError("the pipe is gone"))
+    await trio.sleep(LINGER_S)
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(passes)
+    assert (sum(passes.noted), server.statistics().connections) == (200, 0)
+    assert max(passes.noted) <= TURNS_A_PASS
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_what_a_server_says_is_heard_though_writing_to_it_fails(
+    nursery: trio.Nursery, autojump_clock: MockClock, speaks: bool
+) -> None:
+    async def handler(call: Any) -> None:
+        await call.receive()
+        await trio.sleep(LINGER_S / 2 if speaks else 1_000)
+        raise purerpc.UnavailableError("enough")
+
+    ours, theirs = memory_stream_pair()
+    stream = OneWay(ours)
+    nursery.start_soon(bidi(handler).serve_stream, theirs)
+    async with Channel("memory", 1, stream=stream) as channel, open_call(channel) as call:
+        await call.send(value(b"x"))
+        await trio.testing.wait_all_tasks_blocked()
+        stream.broken.set()
+        await call.send(value(b"y"))
+        with trio.fail_after(1), pytest.raises(purerpc.UnavailableError, match="enough" if speaks else "lost"):
+            await call.receive()

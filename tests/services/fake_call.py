@@ -34,7 +34,7 @@ class FakeCall:
         self._user_id = user_id
         self._inbox: deque[ClientEnvelope | None] = deque()
         self._sink: Sink | None = None
-        self._pull: Callable[[], bytes] | None = None
+        self._pull: Callable[[], bytes | None] | None = None
         self._held = False
         self._empty = True
         self._readable = trio.Event()
@@ -55,7 +55,7 @@ class FakeCall:
         self._held = False
         self._offer()
 
-    def set_source(self, pull: Callable[[], bytes]) -> None:
+    def set_source(self, pull: Callable[[], bytes | None]) -> None:
         self._pull = pull
 
     def wake_source(self) -> None:
@@ -63,9 +63,8 @@ class FakeCall:
 
     def drain_source(self) -> None:
         while self._pull is not None and self.window > 0:
-            try:
-                data = self._pull()
-            except trio.WouldBlock:
+            data = self._pull()
+            if data is None:
                 self._empty = True
                 return
             self.window -= 1

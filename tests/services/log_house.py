@@ -33,7 +33,7 @@ class LogCall:
         self.got: list[Any] = []
         self._answer = answer
         self._sink: Callable[[Any], bool] | None = None
-        self._pull: Callable[[], bytes] | None = None
+        self._pull: Callable[[], bytes | None] | None = None
         self._inbox: deque[Any] = deque()
         self._due = False
 
@@ -41,13 +41,21 @@ class LogCall:
     def sendable_bytes(self) -> int:
         return int(min(self.room, 1 << 24))
 
+    @property
+    def can_send(self) -> bool:
+        return self.room > 0
+
+    def push(self, data: bytes) -> None:
+        self.room -= len(data)
+        self.got.append(self._answer.FromString(data))  # type: ignore[attr-defined]
+
     async def start(self) -> None: ...
 
     def set_sink(self, sink: Callable[[Any], bool]) -> None:
         self._sink = sink
         self.resume()
 
-    def set_source(self, pull: Callable[[], bytes]) -> None:
+    def set_source(self, pull: Callable[[], bytes | None]) -> None:
         self._pull = pull
 
     def resume(self) -> None:
@@ -65,9 +73,8 @@ class LogCall:
     def _drain(self) -> None:
         self._due = False
         while self._pull is not None and self.room > 0:
-            try:
-                data = self._pull()
-            except trio.WouldBlock:
+            data = self._pull()
+            if data is None:
                 return
             self.room -= len(data)
             self.got.append(self._answer.FromString(data))  # type: ignore[attr-defined]

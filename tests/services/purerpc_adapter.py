@@ -75,14 +75,12 @@ class AdapterCall:
         """What the source says next."""
         while True:
             await self._ready.wait()
-            try:
-                data = self._pull() if self._pull else b""
-            except trio.WouldBlock:
-                self._ready = trio.Event()
-                self._empty.set()
-            else:
+            data = self._pull() if self._pull else None
+            if data is not None:
                 self.resume()
                 return ServerEnvelope.FromString(data)
+            self._ready = trio.Event()
+            self._empty.set()
 
 
 class PurerpcRideStreamService(RideStreamServiceServicer):

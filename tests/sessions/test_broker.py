@@ -25,11 +25,9 @@ async def registered(broker: Broker, user_id: str, cell: int | None = None) -> S
 
 def inbox(session: Session) -> list[bytes]:
     found = []
-    try:
-        while True:
-            found.append(session.outbox.pull())
-    except trio.WouldBlock:
-        return found
+    while (data := session.outbox.pull()) is not None:
+        found.append(data)
+    return found
 
 
 async def test_a_session_is_found_until_it_leaves() -> None:

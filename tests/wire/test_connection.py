@@ -11,6 +11,7 @@ from ride_trio.wire.connection import unpad
 from ride_trio.wire.errors import ConnectionFault
 from ride_trio.wire.events import StreamReset
 from ride_trio.wire.frames import PREFACE, frame
+from ride_trio.wire.stream import MESSAGES_AT_ONCE
 from tests.wire import peers
 from tests.wire.peers import Pair, data, fault_of, framed, headers, news, receive, resets, sent, take
 
@@ -313,3 +314,54 @@ def test_a_padded_frame_says_how_long_its_padding_is() -> None:
     with pytest.raises(ConnectionFault) as caught:
         unpad(b"")
     assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
+
+
+# ---------------------------------------------------------------- very many messages in a frame
+
+
+@pytest.mark.parametrize("padding", [None, 0])
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize("count", [MESSAGES_AT_ONCE, MESSAGES_AT_ONCE + 1, 3 * MESSAGES_AT_ONCE + 5])
+def test_very_many_messages_of_a_frame_are_cut_out_in_parts(count: int, end: bool, padding: int | None) -> None:
+    connection, stream = open_call()
+    expected = [b"%d" % (number % 10) for number in range(count)]
+    connection.feed(data(1, b"".join(map(framed, expected)), end=end, padding=padding) + data(1, b"", end=not end))
+    passes = 0
+    more = True
+    while more:
+        before = len(stream.inbox)
+        more = connection.process()
+        assert len(stream.inbox) - before <= MESSAGES_AT_ONCE
+        passes += 1
+    assert passes >= count / MESSAGES_AT_ONCE
+    assert stream.inbox == expected
+    assert stream.remote_ended
+    assert news(connection) == [stream]
+
+
+def test_half_a_message_behind_very_many_is_finished_by_the_next_frame() -> None:
+    connection, stream = open_call()
+    blob = framed(b"") * (MESSAGES_AT_ONCE + 1) + framed(b"last")
+    receive(connection, data(1, blob[:-2]), data(1, blob[-2:]))
+    assert stream.inbox[-2:] == [b"", b"last"]
+    assert len(stream.inbox) == MESSAGES_AT_ONCE + 2
+
+
+def test_a_stream_that_is_reset_before_its_frame_is_cut_does_not_hold_up_the_others() -> None:
+    connection, stream = open_call()
+    other = peers.server_call(connection, 3)
+    connection.feed(data(1, framed(b"") * 3 * MESSAGES_AT_ONCE, end=True) + data(other.id, framed(b"on")))
+    assert connection.process()
+    connection.reset(stream, ErrorCode.CANCEL)
+    while connection.process():
+        pass
+    assert other.inbox == [b"on"]
+    assert not stream.remote_ended
+
+
+def test_an_end_before_its_content_length_is_told_after_very_many_messages_too() -> None:
+    connection = peers.server()
+    blob = framed(b"") * 2 * MESSAGES_AT_ONCE
+    fields = (*peers.REQUEST, (b"content-length", b"%d" % (len(blob) + 1)))
+    receive(connection, headers(1, fields), data(1, blob, end=True))
+    assert resets(connection) == [(1, ErrorCode.PROTOCOL_ERROR)]

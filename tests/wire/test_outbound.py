@@ -105,7 +105,7 @@ def test_the_streams_window_holds_a_message_up() -> None:
     assert not out.send_message(stream, b"0123456789")
     assert payload_of(sent(out)) == framed(b"0123456789")[:10]
     assert stream.pending == b"56789"
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     move(out, stream, 3)
     assert payload_of(sent(out)) == b"567"
     assert not out.writable
@@ -190,17 +190,17 @@ def test_beyond_the_high_water_mark_messages_wait() -> None:
     results = [out.send_message(stream, bytes(10_000)) for _ in range(10)]
     assert results == [True] * 5 + [False] * 5
     assert out.size < 70_000
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     assert payload_of(drain(out)) == framed(bytes(10_000)) * 10
     assert out.writable == [stream]
-    assert out.can_send(stream)
+    assert out.room(stream) > 0
 
 
 def test_a_corked_connection_collects_nothing() -> None:
     out = outbound()
     stream = opened(out)
     out.corked = True
-    assert not out.can_send(stream)
+    assert out.room(stream) <= 0
     assert not out.send_message(stream, b"x")
     out.resume()
     assert not out.output
@@ -395,3 +395,44 @@ def test_nothing_is_credited_to_a_stream_that_sends_no_more() -> None:
     stream.happened(Input.RECV_RST)
     out.credit(stream, 60_000, 100)
     assert not out.output
+
+
+# ---------------------------------------------------------------- several messages at once
+
+
+def total(messages: list[bytes]) -> int:
+    return len(b"".join(map(framed, messages)))
+
+
+def test_messages_that_fit_share_a_frame() -> None:
+    out = outbound()
+    stream = opened(out, window=1_000)
+    messages = [b"one", b"", b"three"]
+    out.send_messages(stream, list(messages), total(messages))
+    assert out.size == len(b"".join(out.output))
+    (frame,) = sent(out)
+    assert frame.payload == b"".join(map(framed, messages))
+    assert (stream.send_window, out.window) == (1_000 - total(messages), PLENTY - total(messages))
+
+
+def test_the_one_that_does_not_fit_has_a_frame_of_its_own() -> None:
+    out = outbound()
+    stream = opened(out)
+    messages = [b"one", b"two", bytes(16_380)]
+    out.send_messages(stream, list(messages), total(messages))
+    assert [len(frame.payload) for frame in sent(out)] == [16, 16_384, 1]
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(0, 3_000), st.integers(0, 3_000))
+def test_whatever_the_windows_all_of_it_goes_out_in_order_when_they_open(
+    messages: list[bytes], stream_window: int, window: int
+) -> None:
+    out = outbound(window=window)
+    stream = opened(out, window=stream_window)
+    out.send_messages(stream, list(messages), total(messages))
+    found = sent(out)
+    assert len(payload_of(found)) <= min(stream_window, window)
+    assert min(stream.send_window, out.window) >= 0
+    out.window = PLENTY
+    move(out, stream, PLENTY)
+    assert payload_of(found + drain(out)) == b"".join(map(framed, messages))

@@ -24,7 +24,7 @@ ECHO: Final = "echo"
 EMPTY: Final = "empty"
 BARE_SEND: Final = "bare-send"
 MODULE: Final = "ride_trio_loadgen.bench.log_servers"
-_LISTEN: Final = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0"}
+_LISTEN: Final = {"grpc_listen_addr": "127.0.0.1:0", "http_listen_addr": "off", "metrics_listen_addr": "127.0.0.1:0"}
 _SERVICE: Final = "takhin.v1.TakhinService"
 
 
@@ -66,7 +66,7 @@ def echo() -> None:
     import purerpc
     import trio
 
-    from ride_trio.app import tune_gc
+    from ride_trio.app import tune_interpreter
     from ride_trio.rpc import Server
     from ride_trio_loadgen.bench.echo_trio import echo_sink
 
@@ -83,7 +83,7 @@ def echo() -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(server.serve_async)
-            tune_gc()
+            tune_interpreter()
             ready(port)
 
     trio.run(main)
