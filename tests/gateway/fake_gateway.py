@@ -61,7 +61,7 @@ class FakeGateway:
     """See the module's text.
 
     Attributes:
-        answers: what `/api/v1/...` says, by path; another path is not found.
+        answers: what `/api/v1/...` says, by path, a number being a status; another path is not found.
         host: address and port.
         feed: the observers' socket that was opened last.
         rider: the riders' socket that was opened last.
@@ -157,8 +157,8 @@ def _handler(fake: FakeGateway) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path.startswith("/api/v1/"):
-                answer = fake.answers.get(path.removeprefix("/api/v1/"))
-                status = 404 if answer is None else 200
+                answer = fake.answers.get(path.removeprefix("/api/v1/"), 404)
+                status = answer if isinstance(answer, int) else 200
                 self._send(status, "application/json", json.dumps(answer).encode())
                 return
             name = {"/": "index.html", "/login": "login.html"}.get(path, path.removeprefix("/static/"))

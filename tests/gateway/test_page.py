@@ -289,15 +289,17 @@ def test_it_comes_back_by_itself_and_says_so(page: Page, gateway: FakeGateway) -
     wait_until(page, lambda: len(gateway.said("observe")) > asked)
 
 
-def test_who_may_not_look_is_sent_to_log_in(page: Page, gateway: FakeGateway) -> None:
-    gateway.open(page)
-    assert gateway.feed is not None
-    gateway.feed.close(code=4401, reason="UNAUTHENTICATED: log in")
-    page.wait_for_url("**/login")
-    expect(page.get_by_label("Operator's token")).to_be_focused()
-    expect(page.get_by_role("alert")).to_be_hidden()
-    page.goto(f"http://{gateway.host}/login#failed")
-    expect(page.get_by_role("alert")).to_be_visible()
+def test_who_may_not_look_any_more_is_sent_to_log_in(browser: Browser, gateway: FakeGateway) -> None:
+    with page_of(browser, gateway.host) as (page, watch):
+        gateway.open(page)
+        gateway.answers["summary"] = 401
+        page.wait_for_url("**/login")
+        expect(page.get_by_label("Operator's token")).to_be_focused()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        page.goto(f"http://{gateway.host}/login#failed")
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert all("401" in error for error in watch.errors)
+        watch.errors.clear()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { byId, say } from "./dom.js";
 
-const WORDS = { connecting: "Connecting", live: "Live", lost: "Offline", refused: "No access" };
+const WORDS = { connecting: "Connecting", live: "Live", lost: "Offline" };
 
 /**
  * @param {import("./link.js").Link} link
@@ -31,7 +31,6 @@ function newUpdate(link, announcer) {
     byId("banner").hidden = name === "live" || !(wasLive || name === "lost");
     if (name === "lost") countdown = countDown(retryMs, reason);
     if (name === "connecting") say(byId("banner-text"), "Connecting to the server…");
-    if (name === "refused") location.assign("/login");
     if (name === "live") announcer.say(wasLive ? "Connected again" : "Connected");
     else if (name === "lost" && byId("connection").dataset.said !== name) announcer.say("Connection lost. Trying again");
     if (name !== "connecting") byId("connection").dataset.said = name;

@@ -32,8 +32,8 @@ const FIGURES = [
     note: ({ sessions }) => `${formatNumber(sessions.grpc)} gRPC, ${formatNumber(sessions.websocket)} WS`,
   },
   { key: "matches", text: "Matches", unit: "/min", total: "matches", times: 60, note: notFound },
-  { key: "messages-in", text: "Messages in", unit: "/s", total: "messages_in" },
-  { key: "messages-out", text: "Messages out", unit: "/s", total: "messages_out" },
+  { key: "messages-in", text: "Messages in", unit: "/s", total: "messages_in", note: inAll("messages_in") },
+  { key: "messages-out", text: "Messages out", unit: "/s", total: "messages_out", note: inAll("messages_out") },
   {
     key: "ack",
     text: "Ack latency",
@@ -41,8 +41,8 @@ const FIGURES = [
     value: ({ ack_latency_ms: ack }) => ack?.p50 ?? Number.NaN,
     note: ({ ack_latency_ms: ack }) => (ack ? `p99 ${formatNumber(ack.p99)} ms` : ""),
   },
-  { key: "drops", text: "Drops", unit: "/s", total: "drops", note: ({ totals }) => `${formatNumber(totals.drops)} in all` },
-  { key: "log-records", text: "Log records", unit: "/s", total: "log_records" },
+  { key: "drops", text: "Drops", unit: "/s", total: "drops", note: inAll("drops") },
+  { key: "log-records", text: "Log records", unit: "/s", total: "log_records", note: inAll("log_records") },
   {
     key: "waiting",
     text: "Riders waiting",
@@ -51,6 +51,11 @@ const FIGURES = [
     note: ({ trips }) => `${formatNumber(trips)} ${trips === 1 ? "trip" : "trips"} under way`,
   },
 ];
+
+/** @param {string} total */
+function inAll(total) {
+  return ({ totals }) => `${formatNumber(totals[total])} in all`;
+}
 
 function notFound({ totals }) {
   return `${formatNumber(totals.no_driver)} found no driver`;

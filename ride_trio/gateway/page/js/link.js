@@ -10,12 +10,10 @@ import { backoffMs } from "./backoff.js";
 const HEARTBEAT_MS = 4_000;
 const SILENCE_MS = 12_000;
 const SUBPROTOCOL = "ride.v1.json";
-// How the server closes a session that must not come back: its user has come in elsewhere, or may not come in at all.
-const UNAUTHORIZED = 4401;
 
 /**
  * @typedef {object} LinkState
- * @property {"connecting" | "live" | "lost" | "refused"} name
+ * @property {"connecting" | "live" | "lost"} name
  * @property {number} [retryMs] until the next try, when lost
  * @property {string} [reason] what the server said, if it said anything
  */
@@ -55,7 +53,7 @@ export class Link extends EventTarget {
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
     };
     socket.onclose = (event) => {
-      if (socket === this.#socket) this.#lose(event);
+      if (socket === this.#socket) this.#lose(event.reason);
     };
   }
 
@@ -71,15 +69,11 @@ export class Link extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(envelope));
   }
 
-  #lose(event) {
+  #lose(reason) {
     this.#socket = null;
-    if (event.code === UNAUTHORIZED) {
-      this.#become({ name: "refused", reason: event.reason });
-      return;
-    }
     const retryMs = backoffMs(++this.#failures);
     this.#timer = setTimeout(() => this.open(), retryMs);
-    this.#become({ name: "lost", retryMs, reason: event.reason });
+    this.#become({ name: "lost", retryMs, reason });
   }
 
   #beat() {
@@ -87,7 +81,7 @@ export class Link extends EventTarget {
     if (socket?.readyState !== WebSocket.OPEN) return;
     if (performance.now() - this.#heardAt > SILENCE_MS) {
       socket.close(); // its close event may take a minute to come: don't wait for it
-      this.#lose({ code: 0, reason: "the server has gone silent" });
+      this.#lose("the server has gone silent");
       return;
     }
     this.send({ heartbeat: { seq: String(++this.#heartbeats) } });

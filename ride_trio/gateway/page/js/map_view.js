@@ -23,7 +23,7 @@ const FLIGHT_MS = 450;
 // Marks' sizes in CSS pixels, by how many there are to a million pixels of the map: so that they don't become one blot.
 const SIZES = [
   { most: 80, size: 20 },
-  { most: 600, size: 17 },
+  { most: 400, size: 17 },
   { most: 2_000, size: 14 },
   { most: Number.POSITIVE_INFINITY, size: 11 },
 ];

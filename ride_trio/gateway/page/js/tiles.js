@@ -1,4 +1,4 @@
-/** A map of somebody else's under ours, if the operator has set TILE_URL: square pictures from `{z}/{x}/{y}`. */
+/** A map of somebody else's under ours, if the operator has set MAP_TILE_URL: square pictures from `{z}/{x}/{y}`. */
 
 const SIDE = 256;
 const DEEPEST = 19;

@@ -85,7 +85,7 @@ export class Trails {
     const street = WIDTH_M / camera.metresAPixel();
     this.#picture.strokeStyle = this.colour;
     this.#picture.lineWidth = Math.min(Math.max(street, LEAST_PX), MOST_PX);
-    this.#picture.lineCap = "round";
+    this.#picture.lineCap = "butt";
     this.#picture.globalAlpha = 0.45;
   }
 
