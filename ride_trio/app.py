@@ -30,7 +30,7 @@ from ride_trio.metrics import Metrics
 from ride_trio.rpc.health import HealthService
 from ride_trio.rpc.reflection import reflection_services
 from ride_trio.services import RideContext, RideJournal, RideStreamService, TakhinService
-from ride_trio.serving import caller_tokens, grpc_server
+from ride_trio.serving import caller_tokens, grpc_server, operator_check, operator_tokens
 from ride_trio.values import Address
 from ride_trio.web import Web
 
@@ -75,10 +75,11 @@ class App:
         self.log = EventLog(Path(settings.data_dir), self.metrics.log, _log_options(settings))
         self.journal = RideJournal(self.log, locations=settings.log_locations)
         self.rides = RideContext.build(settings, self.metrics.rides, now, self.journal)
-        tokens = caller_tokens(settings)
-        self.web = Web(settings, self.metrics, self.rides, tokens)
+        tokens, operators = caller_tokens(settings), operator_tokens(settings)
+        self.web = Web(settings, self.metrics, self.rides, self.log, tokens, operators)
         self.server = grpc_server(settings, self.metrics.engine, tokens)
-        self._services = [RideStreamService(self.rides).service, TakhinService(self.log).service, self.health.service]
+        rides = RideStreamService(self.rides, operator_check(settings, tokens, operators))
+        self._services = [rides.service, TakhinService(self.log).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
             self.server.add_service(service)
 
@@ -101,6 +102,7 @@ class App:
 
     async def _start(self, nursery: trio.Nursery) -> Bound:
         settings = self.settings
+        nursery.start_soon(self.rides.city.run, name="city")
         nursery.start_soon(
             run_matching,
             self.rides.dispatcher,

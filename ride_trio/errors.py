@@ -8,6 +8,7 @@
     │   ├── BadRequestError         BAD_REQUEST
     │   ├── IllegalTransitionError  ILLEGAL_TRANSITION
     │   ├── NotAllowedError         NOT_ALLOWED
+    │   ├── ObserverLimitError      OBSERVER_LIMIT       may be asked again
     │   ├── NoDriverFoundError      NO_DRIVER_FOUND      may be asked again
     │   └── LogError                of the durable log
     │       ├── UnknownTopicError               UNKNOWN_TOPIC
@@ -141,6 +142,13 @@ class NotAllowedError(RequestError):
     code = "NOT_ALLOWED"
     grpc_status = GrpcStatus.PERMISSION_DENIED
     retryable = False
+
+
+class ObserverLimitError(RequestError):
+    """Very many observe the city already."""
+
+    code = "OBSERVER_LIMIT"
+    grpc_status = GrpcStatus.RESOURCE_EXHAUSTED
 
 
 class NoDriverFoundError(RequestError):

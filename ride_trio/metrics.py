@@ -194,6 +194,7 @@ class RideMetrics:
         self._window = Histograms("ride_match_window_seconds", "Work in one matching window.", WINDOW_BUCKETS_S)
         self._waiting = Counts("ride_match_waiting_riders", "Riders waiting for a driver.", kind="gauge")
         self._free = Counts("ride_match_free_drivers", "Drivers that can be matched.", kind="gauge")
+        self._observers = Counts("ride_city_observers", "Sessions that observe the city.", kind="gauge")
         self.active = self._active()
         self.session_duration = self._duration()
         self.queue_depth = self._depth()
@@ -202,6 +203,7 @@ class RideMetrics:
         self.match_window = self._window()
         self.waiting_riders = self._waiting()
         self.free_drivers = self._free()
+        self.observers = self._observers()
 
 
 class HttpMetrics:

@@ -1,14 +1,15 @@
-"""From settings to the gRPC server's parameters."""
+"""From settings to the gRPC server's parameters, and to who may do what."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from ride_trio.config import Settings
 from ride_trio.metrics import EngineMetrics
 from ride_trio.rpc import Keepalive, Limits, Listener, Server, SocketOptions, TlsFiles
-from ride_trio.rpc.auth import JwtTokens, ListedTokens, Tokens, authenticated
+from ride_trio.rpc.auth import JwtTokens, ListedTokens, TokenError, Tokens, authenticated
 from ride_trio.rpc.interceptors import ServerInterceptor
 
 
@@ -37,6 +38,43 @@ def grpc_server(settings: Settings, metrics: EngineMetrics, tokens: Tokens | Non
         interceptors=_interceptors(tokens),
         max_connections_per_peer=settings.max_connections_per_peer,
     )
+
+
+def operator_tokens(settings: Settings) -> Tokens | None:
+    """Who knows operators' tokens; None if there are none.
+
+    Raises:
+        OSError: The file cannot be used.
+    """
+    if not settings.operator_tokens:
+        return None
+    try:
+        return ListedTokens(Path(settings.operator_tokens))
+    except ValueError as error:
+        raise OSError(f"{settings.operator_tokens}: {error}") from None
+
+
+def operator_check(
+    settings: Settings, callers: Tokens | None, operators: Tokens | None
+) -> Callable[[str | None], bool]:
+    """Whether a token, or none, is an operator's over gRPC.
+
+    Without operators' tokens it is so for all, if only this machine can connect and nobody needs a token.
+    """
+    open_to_local = callers is None and settings.grpc_listen_addr.is_loopback
+
+    def is_operator(token: str | None) -> bool:
+        return open_to_local if operators is None else token is not None and owner(operators, token) is not None
+
+    return is_operator
+
+
+def owner(tokens: Tokens, token: str) -> str | None:
+    """Whose token it is; None if nobody's."""
+    try:
+        return tokens.subject(token)
+    except TokenError:
+        return None
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

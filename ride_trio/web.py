@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,13 +16,14 @@ from typing import Final
 import trio
 
 from ride_trio.config import Settings
-from ride_trio.gateway import Access, Api, HttpServer, Keepalive, PageFiles, Probes, Site, WebSockets
-from ride_trio.gateway.api import version
+from ride_trio.eventlog import EventLog
+from ride_trio.gateway import Access, Api, HttpServer, Keepalive, PageFiles, Probes, Reports, Site, WebSockets
 from ride_trio.gateway.websocket_call import WebSocketCall
 from ride_trio.metrics import Metrics
 from ride_trio.rpc import TlsFiles
-from ride_trio.rpc.auth import ListedTokens, TokenError, Tokens
+from ride_trio.rpc.auth import TokenError, Tokens
 from ride_trio.services import RideContext, RideStream
+from ride_trio.serving import owner
 from ride_trio.values import Address
 
 log = logging.getLogger(__name__)
@@ -40,23 +40,31 @@ class Web:
         settings: the effective ones.
         metrics: what is exposed, and where it counts.
         rides: what sessions share.
-        tokens: knows callers' tokens; None if nobody needs one.
-
-    Raises:
-        OSError: a file that a setting names cannot be used.
+        event_log: whose topics the page shows.
+        callers: knows callers' tokens; None if nobody needs one.
+        operators: knows operators' tokens; None if there are none.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, rides: RideContext, tokens: Tokens | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        rides: RideContext,
+        event_log: EventLog,
+        callers: Tokens | None = None,
+        operators: Tokens | None = None,
+    ) -> None:
         self._settings = settings
         self._rides = rides
         self._tls = _tls_files(settings)
         self.probes = Probes(metrics.exposition)
         self._probes_server = HttpServer(self.probes.answer, metrics.http, MAX_METRICS_CONNECTIONS)
-        access = _access(settings, open_to_local=tokens is None)
-        caller = None if tokens is None else _caller(tokens)
+        access = _access(settings, operators, open_to_local=callers is None)
+        caller = None if callers is None else _caller(callers)
         keepalive = Keepalive(settings.keepalive_time_s, settings.keepalive_timeout_s)
         self.websockets = WebSockets(self._open_session, access, caller, keepalive, metrics.http)
-        site = Site(self.probes, access, PageFiles(settings.map_tile_url), self._api(), self.websockets)
+        reports = _reports(settings.map_tile_url, rides, event_log, metrics)
+        site = Site(self.probes, access, PageFiles(settings.map_tile_url), Api(reports.paths()), self.websockets)
         self._server = HttpServer(site.answer, metrics.http, max_per_peer=settings.max_connections_per_peer)
 
     async def start_metrics(self, nursery: trio.Nursery) -> int:
@@ -86,30 +94,22 @@ class Web:
         return _port(sockets)
 
     def _open_session(self, call: WebSocketCall, user_id: str | None, may_observe: bool) -> RideStream:
-        return RideStream(self._rides, call, user_id, "websocket")
-
-    def _api(self) -> Api:
-        began, now = self._rides.now(), self._rides.now
-        started = round(time.time() * 1000)
-        return Api({"version": version(self._settings.map_tile_url, started, lambda: now() - began)})
+        return RideStream(self._rides, call, user_id, "websocket", may_observe=may_observe)
 
 
-def _access(settings: Settings, *, open_to_local: bool) -> Access:
+def _reports(tile_url: str, rides: RideContext, event_log: EventLog, metrics: Metrics) -> Reports:
+    city, chronicle = rides.city, rides.chronicle
+    return Reports(rides.broker, rides.dispatcher, city, chronicle, event_log, metrics, rides.now, tile_url)
+
+
+def _access(settings: Settings, operators: Tokens | None, *, open_to_local: bool) -> Access:
     address = settings.http_listen_addr
-    operators = ListedTokens(Path(settings.operator_tokens)) if settings.operator_tokens else None
     return Access(
-        None if operators is None else lambda token: _owner(operators, token),
+        None if operators is None else lambda token: owner(operators, token),
         local=open_to_local and address is not None and address.is_loopback,
         secure=bool(settings.http_tls_cert),
         origins=frozenset(name.strip() for name in settings.http_allowed_origins.split(",") if name.strip()),
     )
-
-
-def _owner(tokens: Tokens, token: str) -> str | None:
-    try:
-        return tokens.subject(token)
-    except TokenError:
-        return None
 
 
 def _caller(tokens: Tokens) -> Callable[[str], str]:

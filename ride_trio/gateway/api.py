@@ -6,7 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from ride_trio import __version__
 from ride_trio.gateway.messages import Answer, Request
 
 Report = Callable[[Request], Any]
@@ -28,14 +27,3 @@ class Api:
         report = self._reports.get(path) or self._reports.get(path.partition("/")[0] + "/")
         found = report(request) if report is not None else None
         return Answer.of(HTTPStatus.NOT_FOUND) if found is None else Answer.json(found)
-
-
-def version(tile_url: str, started_unix_millis: int, uptime_s: Callable[[], float]) -> Report:
-    """What runs here."""
-    return lambda _request: {
-        "version": __version__,
-        "started_unix_millis": started_unix_millis,
-        "uptime_s": uptime_s(),
-        "tile_url": tile_url or None,
-        "operator": True,
-    }

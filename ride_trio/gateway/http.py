@@ -127,6 +127,9 @@ class HttpServer:
             if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 await self._send(connection, stream, Answer.of(HTTPStatus(error.error_status_hint)))
             return None
+        except ValueError:  # HTTP, but a target that is none
+            await self._send(connection, stream, Answer.of(HTTPStatus.BAD_REQUEST))
+            return None
         if request is None:
             connection.send(h11.ConnectionClosed())
             return None
@@ -140,7 +143,9 @@ class HttpServer:
     async def _send(
         self, connection: h11.Connection, stream: trio.abc.Stream, answer: Answer, *, with_body: bool = True
     ) -> None:
-        headers = [("content-type", answer.content_type), ("content-length", str(len(answer.body))), *answer.extra]
+        headers = [("content-type", answer.content_type), *answer.extra]
+        if answer.status is not HTTPStatus.NOT_MODIFIED:  # it has no body, and a length would be that of the file
+            headers.append(("content-length", str(len(answer.body))))
         head = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase.encode())
         events: list[h11.Event] = [head]
         if with_body and answer.body:

@@ -14,6 +14,7 @@ import h11
 
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+MAX_FIELDS: Final = 100
 _BEARER: Final = "bearer "
 
 
@@ -36,9 +37,13 @@ class Request:
 
     @classmethod
     def of(cls, head: h11.Request, body: bytes | None) -> Self:
-        """What h11 has parsed."""
+        """What h11 has parsed.
+
+        Raises:
+            ValueError: its target makes no sense.
+        """
         target = urlsplit(head.target.decode("latin-1"))
-        query = parse_qs(target.query, keep_blank_values=True, max_num_fields=100)
+        query = parse_qs(target.query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
         headers: dict[str, str] = {}
         for name, value in head.headers:
             key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -67,7 +72,10 @@ class Request:
     @property
     def form(self) -> Mapping[str, str]:
         """The fields of a form that was posted: the first value of each."""
-        fields = parse_qs((self.body or b"").decode("latin-1"), max_num_fields=100)
+        try:
+            fields = parse_qs((self.body or b"").decode("latin-1"), max_num_fields=MAX_FIELDS)
+        except ValueError:
+            return {}
         return {name: values[0] for name, values in fields.items()}
 
 

@@ -7,7 +7,6 @@ the session's outbox fills as that of any slow session does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -45,7 +44,6 @@ class WebSocketCall:
         "_pulled_bytes",
         "_room",
         "_sink",
-        "_sink_set",
         "_socket",
         "_source_empty",
         "_work",
@@ -59,10 +57,9 @@ class WebSocketCall:
         self._codec = codec
         self._held = held
         self._sink: Sink | None = None
-        self._sink_set = trio.Event()
-        self._room = trio.lowlevel.ParkingLot()  # the reader, while the sink holds back
+        self._room = trio.lowlevel.ParkingLot()  # the reader, while there is no sink, or it holds back
         self._pull: Callable[[], bytes | None] | None = None
-        self._pulled: deque[bytes] = deque()
+        self._pulled: list[bytes] = []  # the oldest first; short, and an empty deque is 700 bytes
         self._pulled_bytes = 0
         self._source_empty = True
         self._work = trio.lowlevel.ParkingLot()  # the writer, while there is nothing
@@ -77,7 +74,7 @@ class WebSocketCall:
     def set_sink(self, sink: Sink) -> None:
         """Have every envelope taken by a plain function; None is the peer's end."""
         self._sink = sink
-        self._sink_set.set()
+        self._room.unpark_all()
 
     def resume(self) -> None:
         """Offer what was held once more."""
@@ -119,8 +116,8 @@ class WebSocketCall:
             ConnectionClosed: it has, or the connection is lost.
             UndecodableError: what came is no envelope.
         """
-        await self._sink_set.wait()
-        assert self._sink is not None
+        while self._sink is None:
+            await self._room.park()
         while True:
             message = await self._socket.get_message()
             self._frames.message_read()
@@ -134,8 +131,13 @@ class WebSocketCall:
         if self._sink is not None:
             self._sink(None)
 
-    async def write(self) -> None:
-        """Write what there is to pull, until the connection is lost."""
+    async def write(self, quiet_s: float, when_quiet: Callable[[], None]) -> None:
+        """Write what there is to pull, until the connection is lost.
+
+        Args:
+            quiet_s: seconds without anything to write...
+            when_quiet: ... after which this is called.
+        """
         try:
             while True:
                 while (data := self._next()) is not None:
@@ -143,8 +145,11 @@ class WebSocketCall:
                     self._room.unpark_all()  # a sink that held back for want of room has some now
                 self._source_empty = True
                 self._written.unpark_all()
-                while self._source_empty:
-                    await self._work.park()
+                with trio.move_on_after(quiet_s) as quiet:
+                    while self._source_empty:
+                        await self._work.park()
+                if quiet.cancelled_caught:
+                    when_quiet()
         except ConnectionClosed:
             pass  # the reader says so
         finally:
@@ -153,7 +158,7 @@ class WebSocketCall:
 
     def _next(self) -> bytes | None:
         if self._pulled:
-            data = self._pulled.popleft()
+            data = self._pulled.pop(0)
             self._pulled_bytes -= len(data)
             return data
         return self._pull() if self._pull is not None else None

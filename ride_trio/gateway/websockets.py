@@ -76,7 +76,7 @@ OpenSession = Callable[[WebSocketCall, str | None, bool], LiveSession]
 
 
 class Keepalive(NamedTuple):
-    """Pings: how often, and how long their pong may take; seconds."""
+    """Pings: after how much quiet on our side, and how long their pong may take; seconds."""
 
     every_s: float
     timeout_s: float
@@ -180,7 +180,9 @@ class WebSockets:
                 socket = await _shake_hands(nursery, frames, codec)
                 if socket is not None:
                     ending = Ending(FAILED, "INTERNAL: the server's log says why")
-                    ending = await self._live(socket, frames, codec, user_id, may_observe)
+                    call = WebSocketCall(socket, frames, codec, self._metrics.held)
+                    live = self._open_session(call, user_id, may_observe)
+                    ending = await self._live(nursery, socket, frames, call, live)
                     with trio.move_on_after(CLOSE_S):
                         await socket.aclose(*ending)
                 nursery.cancel_scope.cancel()
@@ -202,34 +204,29 @@ class WebSockets:
             self._all_closed.unpark_all()
 
     async def _live(
-        self, socket: WebSocketConnection, frames: FrameStream, codec: Codec, user_id: str | None, may_observe: bool
+        self,
+        nursery: trio.Nursery,
+        socket: WebSocketConnection,
+        frames: FrameStream,
+        call: WebSocketCall,
+        live: LiveSession,
     ) -> Ending:
-        call = WebSocketCall(socket, frames, codec, self._metrics.held)
-        live = self._open_session(call, user_id, may_observe)
         peer: list[Ending] = []  # how the peer has ended it
         error: RideTrioError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(call.write)
-            with trio.CancelScope() as scope:
-                nursery.start_soon(_read, call, frames, live.session, scope, peer)
-                nursery.start_soon(self._ping, socket, scope, peer)
-                error = await live.run()
-            nursery.cancel_scope.cancel()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_read, call, frames, live.session, scope, peer)
+            ping = partial(nursery.start_soon, self._ping, socket, scope, peer)
+            nursery.start_soon(call.write, max(self._keepalive), ping)  # so that there is one ping at a time
+            error = await live.run()
         return peer[0] if peer else Ending.of(error)
 
     async def _ping(self, socket: WebSocketConnection, scope: trio.CancelScope, peer: list[Ending]) -> None:
         """See that the peer is still there, and keep the way to it open."""
-        while True:
-            await trio.sleep(self._keepalive.every_s)
-            with trio.move_on_after(self._keepalive.timeout_s) as patience:
-                try:
-                    await socket.ping()
-                except ConnectionClosed:
-                    return
-            if patience.cancelled_caught:
-                peer.append(Ending(CLOSE_CODES["NO_HEARTBEAT"], "NO_PONG: a ping was not answered"))
-                scope.cancel()
-                return
+        with trio.move_on_after(self._keepalive.timeout_s) as patience, suppress(ConnectionClosed):
+            await socket.ping()
+        if patience.cancelled_caught:
+            peer.append(Ending(CLOSE_CODES["NO_HEARTBEAT"], "NO_PONG: a ping was not answered"))
+            scope.cancel()
 
 
 async def _shake_hands(nursery: trio.Nursery, frames: FrameStream, codec: Codec) -> WebSocketConnection | None:

@@ -8,8 +8,9 @@ from typing import Protocol, Self
 
 import purerpc
 
+from ride_trio.city import Chronicle, City
 from ride_trio.config import Settings
-from ride_trio.matching import Dispatcher, User
+from ride_trio.matching import Dispatcher, Ride, User
 from ride_trio.metrics import RideMetrics
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, LocationUpdate
 from ride_trio.services.ride_counts import RideCounts
@@ -34,6 +35,9 @@ class RideCall(Protocol):
     async def flush_source(self) -> None: ...
 
 
+OnEvent = Callable[[str, Ride], None]
+
+
 class GrpcRideCall(RideCall, Protocol):
     """What the servicer needs of a call besides."""
 
@@ -49,6 +53,8 @@ class RideContext:
 
     Attributes:
         counts: by transport.
+        city: what observers see; its task has to be run.
+        chronicle: what has happened lately.
         now: the clock of all times here, s.
         journal: writes what happens to the log, if there is one.
         log_position: of it, if positions are written, too.
@@ -56,6 +62,8 @@ class RideContext:
 
     broker: Broker
     dispatcher: Dispatcher
+    city: City
+    chronicle: Chronicle
     envelopes: Envelopes
     counts: Mapping[str, RideCounts]
     now: Callable[[], float]
@@ -91,11 +99,16 @@ class RideContext:
             match_radius_m=settings.match_radius_m,
             match_timeout_s=settings.match_timeout_s,
         )
+        city, chronicle = City(dispatcher, broker, metrics, now), Chronicle()
+        hear: list[OnEvent] = [chronicle.ride, city.happened]
         if journal is not None:
-            dispatcher.on_event = journal.ride
+            hear.append(journal.ride)
+        dispatcher.on_event = _all(hear)
         return cls(
             broker,
             dispatcher,
+            city,
+            chronicle,
             envelopes,
             counts,
             now,
@@ -105,3 +118,11 @@ class RideContext:
             journal,
             journal.position if journal is not None and journal.locations else None,
         )
+
+
+def _all(hearers: list[OnEvent]) -> OnEvent:
+    def on_event(event: str, ride: Ride) -> None:
+        for hear in hearers:
+            hear(event, ride)
+
+    return on_event

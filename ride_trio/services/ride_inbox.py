@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
+from ride_trio.city import View
 from ride_trio.errors import BadRequestError, NotAllowedError, RequestError, RideTrioError, SlowConsumerError
 from ride_trio.matching import RIDER_STATUSES, Status, User
 from ride_trio.metrics import Count
@@ -81,6 +82,14 @@ class RideInbox(ABC):
     @abstractmethod
     def hold_for(self, change: Callable[[], Awaitable[None]]) -> None:
         """Have `take` offered its envelope again after a change."""
+
+    @abstractmethod
+    def observe(self, view: View, rate_hz: float) -> None:
+        """Have a view of the city sent instead of any other, so often at most; 0 is none.
+
+        Raises:
+            ObserverLimitError: very many do.
+        """
 
     # ------------------------------------------------------------------ the sink
 
@@ -147,6 +156,8 @@ class RideInbox(ABC):
         user.lat, user.lng = latitude, longitude
         if user.cell != cell:
             self._context.dispatcher.moved(user, cell)
+        if user.motion is not None:
+            user.motion.bearing, user.motion.speed_mps = bearing, speed_mps
         if self._context.log_position is not None:
             self._context.log_position(user, update)
         if zone is not None and len(zone.members) > 1:
@@ -170,7 +181,9 @@ class RideInbox(ABC):
         journal = self._context.journal
         if journal is not None and status is Status.LOOKING and self.user.ride is None:
             journal.check()
-        self._ack(self._context.dispatcher.report(self.user, status, ride_id, message_id))
+        correlation_id = self._context.dispatcher.report(self.user, status, ride_id, message_id)
+        self._context.chronicle.note(self.session.user_id, f"said {status.name}")
+        self._ack(correlation_id)
         return True
 
     def _hello(self, envelope: ClientEnvelope) -> bool:
@@ -195,7 +208,13 @@ class RideInbox(ABC):
     def _observe(self, envelope: ClientEnvelope) -> bool:
         if not self.may_observe:
             raise NotAllowedError("only an operator may observe the city")
-        self._ack(_checked(envelope.message_id))
+        message_id, observe = _checked(envelope.message_id), envelope.observe
+        sides = observe.view
+        view = View(sides.south, sides.west, sides.north, sides.east) if observe.HasField("view") else View()
+        if not view.is_valid or not 0 <= observe.max_rate_hz < inf:
+            raise BadRequestError("a view is on the globe, its south before its north and its west before its east")
+        self.observe(view, observe.max_rate_hz)
+        self._ack(message_id)
         return True
 
     def _nothing(self, envelope: ClientEnvelope) -> bool:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import trio
 
+from ride_trio.city import Change, Observer, View
 from ride_trio.errors import LogFullError, NoHeartbeatError, SessionError, SlowConsumerError
 from ride_trio.services.ride_context import RideCall, RideContext
 from ride_trio.services.ride_inbox import RideInbox
@@ -39,7 +40,7 @@ class RideStream(RideInbox):
         may_observe: it is an operator's.
     """
 
-    __slots__ = ("_call", "_changing", "_nursery")
+    __slots__ = ("_call", "_changing", "_nursery", "_observer")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class RideStream(RideInbox):
         self.may_observe = may_observe
         self._call: RideCall | None = call
         self._nursery: trio.Nursery | None = None
+        self._observer: Observer | None = None
         self._changing = False
 
     def __repr__(self) -> str:
@@ -89,6 +91,7 @@ class RideStream(RideInbox):
         self.user = context.dispatcher.join(session.user_id)
         self.remind_of_ride = self.user.is_matched
         self._counts.active.n += 1
+        context.chronicle.note(session.user_id, f"opened a session over {session.transport}")
         if context.journal is not None:
             context.journal.session_opened(session)
         try:
@@ -119,12 +122,14 @@ class RideStream(RideInbox):
         """Undo what `_live` and the registration did. A session that was taken over leaves its user to the newer."""
         context, session = self._context, self.session
         self._nursery = None
+        self._stop_observing()
         session.closed()
         if context.broker.leave(session):
             context.dispatcher.leave(self.user)
         self._counts.active.n -= 1
         self._counts.ended(how).n += 1
         lasted_s = context.now() - session.opened_at
+        context.chronicle.note(session.user_id, f"session ended: {how}")
         self._counts.duration.observe(lasted_s)
         if context.journal is not None:
             context.journal.session_ended(session, how, lasted_s)
@@ -137,6 +142,23 @@ class RideStream(RideInbox):
             self._send(context.envelopes.disconnect(session.ending), self._counts.disconnects)
         with trio.move_on_after(FLUSH_S):
             await call.flush_source()
+
+    # ------------------------------------------------------------------ observing
+
+    def observe(self, view: View, rate_hz: float) -> None:
+        """See `RideInbox`."""
+        self._stop_observing()
+        if rate_hz:
+            outbox = self.session.outbox
+            self._observer = self._context.city.observe(view, rate_hz, self._show, lambda: outbox.is_empty)
+
+    def _show(self, change: Change) -> None:
+        self._send(self._context.envelopes.city_view(change), self._counts.city_views)
+
+    def _stop_observing(self) -> None:
+        if self._observer is not None:
+            self._context.city.leave(self._observer)
+            self._observer = None
 
     # ------------------------------------------------------------------ holding
 

@@ -123,9 +123,11 @@ async def test_a_body_is_thrown_away(site: Site) -> None:
     [
         (b"\x16\x03\x01 not HTTP\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET //[ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+        (b"GET /?" + b"a=1&" * 101 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * MAX_HEAD_BYTES, 431),
     ],
-    ids=["garbage", "no host", "long head"],
+    ids=["garbage", "no host", "no target", "many fields", "long head"],
 )
 async def test_what_is_no_request_is_refused_and_closed(site: Site, request_: bytes, status: int) -> None:
     head, _ = await site.ask(request_)
