@@ -11,7 +11,7 @@ from tests.browser import chromium, page_of
 from tests.gateway.fake_gateway import FakeGateway, fake_gateway
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
