@@ -238,9 +238,14 @@ class ThreadedWriter:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the threads until cancelled; what was submitted is finished first."""
         limiter = trio.CapacityLimiter(2)
+
+        async def thread(loop: Callable[[], None]) -> None:
+            with trio.CancelScope(shield=True):  # both begin, or the one would wait for the other's end for ever
+                await trio.to_thread.run_sync(loop, limiter=limiter)
+
         async with trio.open_nursery() as nursery:
-            for loop in (self._write_loop, self._sync_loop):
-                nursery.start_soon(partial(trio.to_thread.run_sync, loop, limiter=limiter))
+            nursery.start_soon(thread, self._write_loop)
+            nursery.start_soon(thread, self._sync_loop)
             task_status.started()
             try:
                 await trio.sleep_forever()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import trio
@@ -353,3 +354,24 @@ async def test_a_thread_that_dies_takes_the_other_with_it(tmp_path: Path, monkey
         async with trio.open_nursery() as nursery:
             await nursery.start(threads.run)
             append(core.topic().partition(0), b"value-0")
+
+
+async def test_threads_that_are_stopped_before_they_have_begun_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    stuck = False
+
+    def free(writer: ThreadedWriter) -> None:
+        nonlocal stuck
+        stuck = True
+        writer._to_write.put(None)
+        writer._to_sync.put(None)
+
+    for _ in range(150):  # which of the tasks runs first is drawn
+        core = Core(tmp_path)
+        writer = ThreadedWriter(core.commits, core.metrics)
+        rescue = Timer(5, free, [writer])
+        rescue.start()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(writer.run)
+            nursery.cancel_scope.cancel()
+        rescue.cancel()
+        assert not stuck
