@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from ride_trio.app import tune_interpreter
+from ride_trio.app import tune_gc
 from ride_trio.rpc import Keepalive, Server
 from ride_trio_loadgen.bench.echo_trio import coroutines, service_of
 from ride_trio_loadgen.bench.questions import ready
@@ -38,7 +38,7 @@ async def main() -> None:
 
     async with trio.open_nursery() as nursery:
         port = await nursery.start(server.serve_async)
-        tune_interpreter()
+        tune_gc()
         ready(
             port,
             tasks=ask(lambda: trio.lowlevel.current_statistics().tasks_living),
