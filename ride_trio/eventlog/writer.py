@@ -221,8 +221,8 @@ def _write_rest(fd: int, data: bytes, position: int) -> None:
 class GiveWay(trio.abc.Instrument):
     """Lets the two threads have the processor and the interpreter at the end of a pass, if they may want them.
 
-    They need both a few times a commit, for some microseconds. Without this they would get them when a time slice is over
-    (milliseconds), if the server has one processor or its trio thread is busy, and the disk would mostly wait for them.
+    They need both a few times a commit, for some microseconds. Without this they would get them when a time slice is
+    over (milliseconds), if the server has one processor or its trio thread is busy, and the disk would wait for them.
     """
 
     def __init__(self, commits: Commits) -> None:

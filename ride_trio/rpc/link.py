@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 10.0
 # What a connection does of its input at once shall take about so long, s, whatever its frames cost: it begins with few,
 # and takes twice or half as many when that was too quick or too slow. What its handlers do comes on top.
-QUICK_S: Final = 0.00025
-SLOW_S: Final = 0.0005
+QUICK_S: Final = 0.000_3
+SLOW_S: Final = 0.000_6
 FIRST_FRAMES: Final = 8
 
 
@@ -81,7 +81,6 @@ class Link(ABC):
         self._watched_read = -2  # the number of the last read that was watched
         self._frames = FIRST_FRAMES  # of the input, to be worked through at once
         self._busy = False  # the last read was more than can be done at once
-        self.working = False  # there is more of the input: what is but window updates and the like may wait for it
         self._overran = False  # the last turn took much too long: a frame or two were so much work
         self._reading = trio.CancelScope()
         self.outbound.lent = self.mark
@@ -274,9 +273,7 @@ class Link(ABC):
         """Work through a part of the input; True if there is more."""
         began = perf_counter()
         more = self.wire.process(self._frames)
-        self.working = more
         self._dispatch()
-        self.working = False
         if more:
             spent = perf_counter() - began
             self._overran = spent > 2 * SLOW_S
@@ -331,7 +328,7 @@ class Link(ABC):
         outbound = self.outbound
         if outbound.writable:
             self._serve_writable()
-        if outbound.output and not self.dirty and not (self.working and outbound.size == outbound.answers):
+        if outbound.output and not self.dirty:
             self.mark()
 
     @abstractmethod

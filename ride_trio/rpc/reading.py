@@ -223,7 +223,7 @@ class MessageReader(Generic[In]):
     def _credit(self, size: int) -> None:
         link = self._link
         link.wire.credit(self.stream, size)
-        if link.outbound.output and not link.dirty and not link.working:
+        if link.outbound.output and not link.dirty:
             link.mark()
 
     def set_sink(self, sink: Callable[[In | None], bool]) -> None:
