@@ -16,7 +16,7 @@ import trio
 
 from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog.batches import HEADER_BYTES, unpack
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commits import Commit, Level
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.writer import MAX_OPEN_FILES, Files, ThreadedWriter
 from tests.eventlog.damage import fill, rolled, values
@@ -375,3 +375,28 @@ async def test_threads_that_are_stopped_before_they_have_begun_do_not_wait_for_e
             nursery.cancel_scope.cancel()
         rescue.cancel()
         assert not stuck
+
+
+async def test_the_trio_thread_gives_way_while_something_is_on_its_way_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_way = 0
+
+    def give_way() -> None:
+        nonlocal given_way
+        given_way += 1
+
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    threads = Threads(tmp_path)
+    partition = threads.core.topic().partition(0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(threads.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert given_way == 0
+        await produce(threads.core, partition, 3, Level.SYNCED)
+        assert given_way >= 3
+        nursery.cancel_scope.cancel()
+    done = given_way
+    threads.core.commits.in_flight.append(Commit())
+    await trio.testing.wait_all_tasks_blocked()
+    assert given_way == done
