@@ -201,6 +201,7 @@ async def test_who_is_cut_off_after_a_goaway_hears_why_that_came(nursery: trio.N
         await wait_all_tasks_blocked()
         stream.broken.set()
         await call.send(BytesValue(value=b"x"))
+        await wait_all_tasks_blocked()
         await server.stream.aclose()
         status = await call.wait_status()
     assert status.status_code.name == "UNAVAILABLE"
