@@ -3,7 +3,8 @@
 RUSH_HOURS times the number of workers swells and ebbs away. A worker opens a connection, has some calls of random kinds
 on it, one after the other or beside each other, and leaves, politely or not; connections meet the server's ages. In
 each ebb the server's memory is read: the first two end the warm-up, and the last two may be at most MOST_GROWTH_BYTES
-above them (the smaller of either: what an ebb leaves of the allocator's pages is a matter of chance). When all have gone, the server has to have the tasks that it began with, and nothing else.
+above them (the smaller of either: how many of its pages the allocator gives back in an ebb is a matter of chance). When
+all have gone, the server has to have the tasks that it began with, and nothing else.
 """
 
 from __future__ import annotations
