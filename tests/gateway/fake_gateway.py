@@ -31,7 +31,6 @@ SUMMARY = {
     "riders_waiting": 3,
     "trips": 1,
     "totals": {"messages_in": 0, "messages_out": 0, "drops": 2, "matches": 0, "log_records": 0, "no_driver": 5},
-    "ack_latency_ms": {"p50": 0.42, "p99": 3.1},
 }
 TRIP = {
     "ride_id": "r-1",

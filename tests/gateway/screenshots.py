@@ -20,7 +20,7 @@ from tests.demo import demo
 FOLDER = Path(__file__).parents[2] / "docs/screenshots"
 LOOK_S = 45.0  # until the traffic has drawn the streets
 MAX_BYTES = 300_000  # a reader of the README loads them all
-WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+WIDE: dict[str, Any] = {"viewport": {"width": 1200, "height": 750}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 760}, "device_scale_factor": 1.5, "has_touch": True}
 
 

@@ -158,12 +158,20 @@ def test_who_has_left_has_no_story(page: Page, gateway: FakeGateway) -> None:
 def test_the_figures_are_rates_of_the_totals(page: Page, gateway: FakeGateway) -> None:
     gateway.open(page)
     expect(page.locator("#figure-sessions")).to_contain_text("1,234")
-    expect(page.locator("#figure-ack")).to_contain_text("0.42")
     expect(page.locator("#uptime")).to_have_text("up 2 h 13 min")
     totals = {**gateway.answers["summary"]["totals"], "messages_in": 500, "matches": 3}
     gateway.answers["summary"] = {**gateway.answers["summary"], "at_unix_millis": 1_000, "totals": totals}
     expect(page.locator("#figure-messages-in .value")).to_have_text("500")
     expect(page.locator("#figure-matches .value")).to_have_text("180")
+
+
+def test_acks_are_timed_by_the_pages_own_heartbeats(page: Page, gateway: FakeGateway) -> None:
+    gateway.open(page)
+    assert gateway.feed is not None
+    expect(page.locator("#figure-ack .value")).to_have_text("–")
+    wait_until(page, lambda: gateway.said("heartbeat"))
+    gateway.feed.send('{"ack": {"correlationId": "1", "success": true}}')
+    expect(page.locator("#figure-ack .value")).not_to_have_text("–")
 
 
 def test_by_keyboard(page: Page, gateway: FakeGateway) -> None:
@@ -240,7 +248,8 @@ def test_a_click_asks_for_a_ride_and_shows_every_step_of_it(page: Page, gateway:
     match = {"rideId": ride_id, "driverId": "driver-1", "vehiclePlate": "XK-482-B", "etaSeconds": "74"}
     gateway.tell_rider(matchEvent=match)
     steps = page.locator("#rider-steps")
-    expect(steps).to_contain_text("driver-1, XK-482-B, here in 74 s")
+    expect(steps.locator("[aria-current]")).to_have_text("Matcheddriver-1, XK-482-B")
+    expect(steps).to_contain_text("Driver on the wayin 74 s")
     gateway.view(HERE, matched=[{"rideId": ride_id, "riderHandle": 2, "driverHandle": 1}])
     for kind, text in (
         (EN_ROUTE, "Driver on the way"),

@@ -12,15 +12,18 @@ import { bytesOf, readChanged, readRemoved } from "./rows.js";
 
 // More than the server sends at most.
 const CAPACITY = 16_384;
-// Milliseconds of a glide: no shorter than views come, and not so long that a driver who has stopped still seems to move.
+// Milliseconds of a glide: no shorter than views come, not so long that a driver who has stopped still seems to move.
 const MIN_GLIDE_MS = 200;
 const MAX_GLIDE_MS = 3_000;
 const FIRST_GLIDE_MS = 500;
 // Planes' units, some 2 km in a city: a leap, not a drive.
 const LEAP = 1e-4;
 
-/** A column that `#move` and `#add` know of. */
-const COLUMNS = ["handles", "kinds", "headings", "speeds", "fromX", "fromY", "toX", "toY", "since", "until", "heard", "x", "y"];
+/** What is to be moved when somebody else has gone. */
+const COLUMNS = [
+  ...["handles", "kinds", "headings", "speeds", "heard"],
+  ...["fromX", "fromY", "toX", "toY", "since", "until", "x", "y"],
+];
 
 export class City {
   /** @type {Map<number, number>} handle to index */

@@ -23,6 +23,7 @@ export function showConnection(link, announcer, onVersion) {
 function newUpdate(link, announcer) {
   let countdown = 0;
   let wasLive = false;
+  let said = "";
   return () => {
     const { name, retryMs, reason } = link.state;
     clearInterval(countdown);
@@ -32,8 +33,8 @@ function newUpdate(link, announcer) {
     if (name === "lost") countdown = countDown(retryMs, reason);
     if (name === "connecting") say(byId("banner-text"), "Connecting to the server…");
     if (name === "live") announcer.say(wasLive ? "Connected again" : "Connected");
-    else if (name === "lost" && byId("connection").dataset.said !== name) announcer.say("Connection lost. Trying again");
-    if (name !== "connecting") byId("connection").dataset.said = name;
+    if (name === "lost" && said !== name) announcer.say("Connection lost. Trying again");
+    if (name !== "connecting") said = name;
     wasLive ||= name === "live";
   };
 }

@@ -11,6 +11,8 @@ const EVERY_MS = 1_000;
 const SMOOTH = 5;
 const SMOOTH_MINUTE = 60;
 
+/** @typedef {import("./link.js").Link} Link */
+
 /**
  * @typedef {object} Figure
  * @property {string} key
@@ -18,7 +20,7 @@ const SMOOTH_MINUTE = 60;
  * @property {string} unit
  * @property {string} [total] of the summary's totals: the figure is its rate
  * @property {number} [times] the rate's factor: 60 for a minute's
- * @property {(summary: any) => number} [value] the figure as it is
+ * @property {(summary: any, link: Link) => number} [value] the figure as it is
  * @property {(summary: any) => string} [note] beside it, small
  */
 
@@ -37,9 +39,9 @@ const FIGURES = [
   {
     key: "ack",
     text: "Ack latency",
-    unit: "ms, p50",
-    value: ({ ack_latency_ms: ack }) => ack?.p50 ?? Number.NaN,
-    note: ({ ack_latency_ms: ack }) => (ack ? `p99 ${formatNumber(ack.p99)} ms` : ""),
+    unit: "ms",
+    value: (_, link) => link.ackMs,
+    note: () => "to this page and back",
   },
   { key: "drops", text: "Drops", unit: "/s", total: "drops", note: inAll("drops") },
   { key: "log-records", text: "Log records", unit: "/s", total: "log_records", note: inAll("log_records") },
@@ -61,12 +63,16 @@ function notFound({ totals }) {
   return `${formatNumber(totals.no_driver)} found no driver`;
 }
 
-/** Show the figures and keep them current. @returns {() => string} says them in a sentence */
-export function showFigures() {
+/**
+ * Show the figures and keep them current.
+ * @param {Link} link of the feed: its heartbeats measure how soon the server acks
+ * @returns {() => string} says them in a sentence
+ */
+export function showFigures(link) {
   const rows = FIGURES.map(newRow);
   byId("figures").append(...rows.map((row) => row.element));
   poll("summary", EVERY_MS, (summary) => {
-    for (const row of rows) update(row, summary);
+    for (const row of rows) update(row, summary, link);
     say(byId("uptime"), `up ${formatSpan(summary.uptime_s)}`);
   });
   return () => rows.map(({ figure, value, note }) => sentence(figure, value.textContent, note.textContent)).join(", ");
@@ -87,10 +93,10 @@ function newRow(figure) {
   return { figure, element, value, note, spark, rate: new Rate(), history: new History() };
 }
 
-function update({ figure, value, note, spark, rate, history }, summary) {
+function update({ figure, value, note, spark, rate, history }, summary, link) {
   const { total, times = 1 } = figure;
   if (total) history.push(rate.next(summary.totals[total], summary.at_unix_millis) * times);
-  else history.push(figure.value(summary));
+  else history.push(figure.value(summary, link));
   const shown = total ? mean(history.values, times === 60 ? SMOOTH_MINUTE : SMOOTH) : history.last;
   say(value, formatNumber(shown));
   if (figure.note) say(note, figure.note(summary));

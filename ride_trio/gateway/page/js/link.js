@@ -24,6 +24,7 @@ export class Link extends EventTarget {
   #failures = 0;
   #timer = 0;
   #heartbeats = 0;
+  #beatAt = 0;
   #heardAt = 0;
   #url;
 
@@ -33,6 +34,8 @@ export class Link extends EventTarget {
     this.#url = url;
     /** @type {LinkState} */
     this.state = { name: "connecting" };
+    /** Milliseconds from the newest heartbeat to its ack; NaN if there was none yet. */
+    this.ackMs = Number.NaN;
     addEventListener("online", () => this.retry());
     document.addEventListener("visibilitychange", () => document.hidden || this.retry());
     setInterval(() => this.#beat(), HEARTBEAT_MS);
@@ -47,11 +50,9 @@ export class Link extends EventTarget {
     socket.onopen = () => {
       this.#failures = 0;
       this.#become({ name: "live" });
+      this.#beat();
     };
-    socket.onmessage = (event) => {
-      this.#heardAt = performance.now();
-      this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
-    };
+    socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
     socket.onclose = (event) => {
       if (socket === this.#socket) this.#lose(event.reason);
     };
@@ -69,8 +70,15 @@ export class Link extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(envelope));
   }
 
+  #hear(envelope) {
+    this.#heardAt = performance.now();
+    if (envelope.ack?.correlationId === String(this.#heartbeats)) this.ackMs = this.#heardAt - this.#beatAt;
+    this.dispatchEvent(new CustomEvent("message", { detail: envelope }));
+  }
+
   #lose(reason) {
     this.#socket = null;
+    this.ackMs = Number.NaN;
     const retryMs = backoffMs(++this.#failures);
     this.#timer = setTimeout(() => this.open(), retryMs);
     this.#become({ name: "lost", retryMs, reason });
@@ -84,6 +92,7 @@ export class Link extends EventTarget {
       this.#lose("the server has gone silent");
       return;
     }
+    this.#beatAt = performance.now();
     this.send({ heartbeat: { seq: String(++this.#heartbeats) } });
   }
 

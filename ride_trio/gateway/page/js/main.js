@@ -31,7 +31,7 @@ const feed = new Feed(map.camera, heard);
 const story = new Story(map);
 const rider = new RiderConsole(map, announcer);
 const legend = showLegend(map);
-/** Whether the map is to show where everybody is: once somebody is there, or once it is known anew; or not (any more). */
+/** Whether the map is to show where everybody is: when somebody is there, when it is known anew, or no more. */
 let fits = "first";
 
 /** A CityView has come. */
@@ -97,7 +97,7 @@ map.onMove = () => {
   drawScale(map.camera);
 };
 new Tables(map, (who) => story.open(who, { goThere: true }));
-const sayFigures = showFigures();
+const sayFigures = showFigures(feed.link);
 showTrips((who) => story.open(who, { goThere: true }));
 showConnection(feed.link, announcer, ({ version, tile_url: tileUrl }) => {
   say(byId("version"), version);

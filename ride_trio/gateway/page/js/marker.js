@@ -15,8 +15,8 @@ export class Marker {
     /** What the selected is called. */
     this.name = "";
     /**
-     * The reader's own rider: a place of the plane, the driver's handle once there is one, whether it waits, and whether
-     * it is in the driver's car.
+     * The reader's own rider: a place of the plane, the driver's handle once there is one, whether it waits, and
+     * whether it is in the driver's car.
      * @type {{x: number, y: number, driver: number, waits: boolean, aboard: boolean} | null}
      */
     this.rider = null;

@@ -1,8 +1,8 @@
 /**
  * Everybody on the map, put into one picture pixel by pixel.
  *
- * Copying pixels by hand sounds slow, but 5,000 marks take some 5 ms a frame this way, where 5,000 `drawImage` take 25 to
- * 60 on a machine without a graphics card; with one it makes no odds.
+ * Copying pixels by hand sounds slow, but 5,000 marks take some 5 ms a frame this way, where 5,000 `drawImage` take 25
+ * to 60 on a machine without a graphics card.
  */
 
 export class Marks {
@@ -38,7 +38,9 @@ export class Marks {
       const end = Math.min(width - left, ends[span]);
       const from = origin + row * pitch;
       const to = (top + row) * width + left;
-      for (let column = Math.max(-left, firsts[span]); column < end; column++) pixels[to + column] = source[from + column];
+      for (let column = Math.max(-left, firsts[span]); column < end; column++) {
+        pixels[to + column] = source[from + column];
+      }
     }
   }
 

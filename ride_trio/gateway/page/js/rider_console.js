@@ -48,7 +48,8 @@ export class RiderConsole {
     byId("rider-cancel").addEventListener("click", () => this.#ride?.cancel());
     byId("rider-again").addEventListener("click", () => this.open());
     this.panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
-    byId("rider-steps").append(...STEPS.map((step) => h("li", { "data-step": step }, h("span", {}, TEXTS[step]), h("small"))));
+    const item = (step) => h("li", { "data-step": step }, h("span", {}, TEXTS[step]), h("small"));
+    byId("rider-steps").append(...STEPS.map(item));
   }
 
   /** Let the reader pick the place; a ride that is under way is shown instead. */
@@ -116,13 +117,14 @@ export class RiderConsole {
     if (step === "at-pickup") this.#note("en-route", "is there");
     if (this.#ride.over) Object.assign(marker.rider, { driver: 0, aboard: false });
     this.#map.touch();
-    this.#announcer.say(step === "matched" ? `Matched with ${match.driverId}` : (ENDS[step] ?? TEXTS[step]) + (detail ? `: ${detail}` : ""));
+    const words = step === "matched" ? `Matched with ${match.driverId}` : (ENDS[step] ?? TEXTS[step]);
+    this.#announcer.say(detail ? `${words}: ${detail}` : words);
     this.#show();
   }
 
   #noteMatch({ driverId, vehiclePlate, etaSeconds }) {
-    const plate = vehiclePlate ? `, ${vehiclePlate}` : "";
-    this.#note("matched", `${driverId}${plate}, here in ${formatSpan(Number(etaSeconds ?? 0))}`);
+    this.#note("matched", [driverId, vehiclePlate].filter(Boolean).join(", "));
+    this.#note("en-route", `in ${formatSpan(Number(etaSeconds ?? 0))}`);
   }
 
   #note(step, text) {
@@ -177,6 +179,7 @@ export class RiderConsole {
 function addWireLine({ way, name, body }) {
   const list = byId("rider-wire");
   const text = `${name} ${JSON.stringify(body)}`;
-  list.prepend(h("li", { class: way }, h("span", { class: "way" }, way === "sent" ? "→" : "←"), h("code", {}, text)));
+  const arrow = h("span", { class: "way" }, way === "sent" ? "→" : "←");
+  list.prepend(h("li", { class: way }, arrow, h("code", {}, text)));
   while (list.children.length > WIRE_LINES) list.lastChild.remove();
 }

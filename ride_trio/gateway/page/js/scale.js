@@ -1,7 +1,6 @@
 /** The bar that tells how long a stretch of the map is. */
 
 import { byId, say } from "./dom.js";
-import { formatMetres } from "./format.js";
 
 const LONGEST_PX = 110;
 
@@ -20,4 +19,5 @@ export function drawScale(camera) {
   say(byId("scale"), formatLength(length));
 }
 
-const formatLength = (metres) => (metres < 10 ? `${metres} m` : metres >= 1e6 ? `${metres / 1000} km` : formatMetres(metres).replace(".0", ""));
+/** A round length; `formatMetres` would round it to tens, and say 2.0 km. @param {number} metres */
+const formatLength = (metres) => (metres < 1000 ? `${metres} m` : `${metres / 1000} km`);

@@ -108,8 +108,8 @@ export class Tables {
 
   #newTab(key) {
     const choose = () => this.#choose(key);
-    const attributes = { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "tables-panel", onclick: choose };
-    const tab = h("button", attributes, TABLES[key].text);
+    const role = { role: "tab", id: `tab-${key}`, "aria-controls": "tables-panel" };
+    const tab = h("button", { type: "button", ...role, onclick: choose }, TABLES[key].text);
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (step) this.#chooseBeside(key, step);
