@@ -168,10 +168,10 @@ def test_the_figures_are_rates_of_the_totals(page: Page, gateway: FakeGateway) -
 def test_acks_are_timed_by_the_pages_own_heartbeats(page: Page, gateway: FakeGateway) -> None:
     gateway.open(page)
     assert gateway.feed is not None
-    expect(page.locator("#figure-ack .value")).to_have_text("–")
+    expect(page.locator("#figure-ack .value")).to_have_text("\N{EN DASH}")
     wait_until(page, lambda: gateway.said("heartbeat"))
     gateway.feed.send('{"ack": {"correlationId": "1", "success": true}}')
-    expect(page.locator("#figure-ack .value")).not_to_have_text("–")
+    expect(page.locator("#figure-ack .value")).not_to_have_text("\N{EN DASH}")
 
 
 def test_by_keyboard(page: Page, gateway: FakeGateway) -> None:
