@@ -14,7 +14,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,9 +41,6 @@ log = logging.getLogger(__name__)
 # them. Each object is looked at twice while it is young, however small the steps are; hence small ones, at most 900
 # objects (1 ms) at a time, and a look at all of them (1 s at 50,000 sessions) only after 50 million.
 GC_THRESHOLDS: Final = (300, 2, 83_000)
-# How long a thread that wants to run waits before the running one has to let it, s. The log's threads want to a few
-# times a commit, each time for some microseconds: with Python's own 5 ms the disk would mostly wait for them.
-SWITCH_INTERVAL_S: Final = 0.000_1
 # Files for which the kernel has room from the start: 8 bytes each.
 FILE_TABLE_SIZE: Final = 65_536
 # Of the grace time, seconds that stay for cancelled calls to send their status and for the process to exit.
@@ -92,7 +88,7 @@ class App:
                 with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                     bound = await self._start(nursery)
                     self._announce()
-                    tune_interpreter()
+                    tune_gc()
                     log.info("listening: grpc=%s metrics=%s http=%s", bound.grpc, bound.metrics, bound.http)
                     task_status.started(bound)
                     await self._until_stopped(nursery, signals)
@@ -192,9 +188,8 @@ def raise_open_files_limit() -> None:
         os.close(fcntl.fcntl(any_file, fcntl.F_DUPFD_CLOEXEC, min(hard, FILE_TABLE_SIZE) - 1))
 
 
-def tune_interpreter() -> None:
-    """Let the collector never look again at what has been built by now, and threads have their short turns soon."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+def tune_gc() -> None:
+    """What has been built by now lives as long as the process: let the collector never look at it again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -131,28 +131,35 @@ class Observer:
         self._send(Change(self._sequence, snapshot, changed, removed, matched, told_zones, total, bool(self._beyond)))
 
     def _take_changes(self) -> tuple[bytes, bytes]:
-        view, shown, beyond, gone = self.view, self._shown, self._beyond, self._gone
+        """The rows of what has changed inside the view, and the handles of what is not there any more."""
+        view, pending, gone = self.view, self._pending, self._gone
         south, west, north, east = view.south, view.west, view.north, view.east
-        rows: list[bytes] = []
-        for sight in self._pending:
-            handle = sight.handle
-            if south <= sight.lat <= north and west <= sight.lng <= east:
-                if handle in shown or len(shown) < MAX_SHOWN:
-                    shown.add(handle)
-                    rows.append(sight.row)
-                else:
-                    beyond.add(handle)
-            elif handle in shown:
-                gone.add(handle)
-            else:
-                beyond.discard(handle)
-        shown -= gone
-        if beyond:
-            beyond -= shown
+        inside = [sight for sight in pending if south <= sight.lat <= north and west <= sight.lng <= east]
+        if len(inside) < len(pending):
+            outside = {sight.handle for sight in pending.difference(inside)}
+            gone |= outside & self._shown
+            self._beyond -= outside
+        self._shown -= gone
+        if self._beyond or len(self._shown) + len(inside) > MAX_SHOWN:
+            inside = self._shown_of(inside)
+        self._shown.update([sight.handle for sight in inside])
         removed = b"".join(map(HANDLE.pack, gone))
-        self._pending.clear()
+        pending.clear()
         gone.clear()
-        return b"".join(rows), removed
+        return b"".join([sight.row for sight in inside]), removed
+
+    def _shown_of(self, inside: list[Sight]) -> list[Sight]:
+        """Those that there is a place for; the others are remembered."""
+        found, places = [], MAX_SHOWN - len(self._shown)
+        for sight in inside:
+            known = sight.handle in self._shown
+            if known or places > 0:
+                places -= not known
+                self._beyond.discard(sight.handle)
+                found.append(sight)
+            else:
+                self._beyond.add(sight.handle)
+        return found
 
     def _take_matches(self, handles: dict[User, Sight]) -> list[Matched]:
         found = [

@@ -10,6 +10,7 @@ from ride_trio.matching import Motion, Phase, User
 # As `CityView.changed` in the contract: handle, latitude and longitude in 1e-6 degrees, kind, heading, speed, zero.
 ROW: Final = Struct("<IiiBBBx")
 MICRODEGREES: Final = 1e6
+HEADINGS_A_DEGREE: Final = 256 / 360
 _UNKNOWN_DRIVER: Final = 8
 KINDS: Final = {
     Phase.IDLE: 0,
@@ -35,13 +36,15 @@ class Sight(Motion):
         look: the number of the look around at which it was last there.
     """
 
-    __slots__ = ("handle", "lat", "lng", "look", "phase", "row", "user")
+    __slots__ = ("_kind", "handle", "lat", "lng", "look", "phase", "row", "user")
 
     def __init__(self, handle: int, user: User) -> None:
         super().__init__()
         self.handle = handle
         self.user = user
         self.look = 0
+        self.phase: Phase | None = None
+        self._kind = 0
         self.see()
 
     def __repr__(self) -> str:
@@ -50,9 +53,13 @@ class Sight(Motion):
     def see(self) -> None:
         """Take what the user is now."""
         user = self.user
-        self.lat, self.lng, self.phase = user.lat, user.lng, user.phase
-        kind = _UNKNOWN_DRIVER if user.phase is Phase.IDLE and user.plate else KINDS[user.phase]
-        heading = int(self.bearing % 360.0 * 256 / 360) & 255
-        speed = min(255, max(0, round(self.speed_mps)))
-        place = int(user.lat * MICRODEGREES), int(user.lng * MICRODEGREES)
-        self.row = ROW.pack(self.handle, *place, kind, heading, speed)
+        self.lat = lat = user.lat
+        self.lng = lng = user.lng
+        if self.phase is not user.phase:
+            self.phase = user.phase
+            self._kind = _UNKNOWN_DRIVER if user.phase is Phase.IDLE and user.plate else KINDS[user.phase]
+        heading = int(self.bearing * HEADINGS_A_DEGREE) & 0xFF
+        speed = int(self.speed_mps + 0.5)
+        if not 0 <= speed <= 255:
+            speed = 255 if speed > 0 else 0
+        self.row = ROW.pack(self.handle, int(lat * MICRODEGREES), int(lng * MICRODEGREES), self._kind, heading, speed)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Commits that the writer is given ahead: while it writes and syncs one, it finds the next.
+MAX_UNWRITTEN: Final = 2
 # A commit of this size is written while the one before it is synced, so that the sync thread goes on with it at once.
 NEXT_BYTES: Final = 32_768
 # A commit of this size is worth a write of its own, however many wait for the sync thread.
@@ -45,7 +47,7 @@ LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
 LATE_S: Final = 30.0
 WATCH_EVERY_S: Final = 1.0
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Part = tuple[Segment, int, list[Batch]]  # a file, where in it, and what
 
 
@@ -130,10 +132,14 @@ class Commit:
 
 
 class Writer(Protocol):
-    """Writes commits; is given one at a time, the next when it has written that."""
+    """Writes commits, in the order in which it is given them."""
 
     def submit(self, commit: Commit) -> None:
-        """Write, call `Commits.on_written`, sync, call `on_synced`; or call `on_failed`. On the trio thread, later."""
+        """Write, call `Commits.on_written` (if the commit is `hurried`, or that seems good), sync, call `on_synced`; or
+        call `on_failed`, and write nothing more until `resume`. On the trio thread, later."""
+
+    def resume(self) -> None:
+        """What was submitted before this has failed, with a commit that could not be written; what comes now is new."""
 
     def forget(self, folder: Path) -> None:
         """Keep no file of a folder open: it was deleted, and what is open takes its room on the disk."""
@@ -170,7 +176,7 @@ class Commits:
         self._segment_bytes = segment_bytes
         self._now_ms = now_ms
         self._now = trio.lowlevel.current_clock().current_time
-        self._writing: Commit | None = None
+        self._unwritten = 0  # of those in flight, as far as we have been told
         self._in_flight_bytes = 0
         self._due = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
@@ -271,7 +277,7 @@ class Commits:
     def hand_over_if_due(self) -> None:
         commit = self.gathering
         self.wanted_bytes = sys.maxsize
-        if self._writing is not None or self.failed is not None:
+        if self._unwritten >= MAX_UNWRITTEN or self.failed is not None:
             return
         enough = (0, NEXT_BYTES, LARGE_BYTES)[min(len(self.in_flight), 2)]
         if not (commit.batches or commit.rolls) or (commit.size < enough and not commit.hurried):
@@ -281,7 +287,7 @@ class Commits:
         for batch in commit.batches:
             batch.partition.close_batch()
         place(commit, self._segment_bytes, self._now_ms())
-        self._writing = commit
+        self._unwritten += 1
         self.in_flight.append(commit)
         self._in_flight_bytes += commit.size
         self.writer.submit(commit)
@@ -291,20 +297,25 @@ class Commits:
     def on_written(self, commit: Commit) -> None:
         if self.failed is not None:
             return
-        self._writing = None
+        self._written(commit)
+        commit.reach(Level.WRITTEN)
+        self._due.set()
+
+    def _written(self, commit: Commit) -> None:
+        self._unwritten -= 1
         for batch in commit.batches:
             batch.partition.written_offset = batch.end_offset
         for segment, position, batches in commit.parts:
             segment.exists = True
             segment.written = end_of(position, batches)
-        commit.reach(Level.WRITTEN)
-        self._due.set()
 
     def on_synced(self, commits: list[Commit]) -> None:
         """They are the first ones in flight."""
         if self.failed is not None:
             return
         for commit in commits:
+            if commit.level is Level.QUEUED:
+                self._written(commit)
             self.in_flight.remove(commit)
             self._in_flight_bytes -= commit.size
             self._show(commit)
@@ -360,7 +371,8 @@ class Commits:
         del self.in_flight[at:]
         self._in_flight_bytes -= sum(c.size for c in failed[:-1])
         self.gathering = Commit()
-        self._writing = None
+        self._unwritten = 0  # a writer has told us of those before
+        self.writer.resume()
         for topic in {topic: None for c in failed for topic in (*c.rolls, *(b.partition.topic for b in c.batches))}:
             topic.undo()
         for each in failed:
@@ -394,6 +406,6 @@ class Commits:
 
 def disk_error(error: OSError) -> LogError:
     """What is told of a write that has failed, and was taken back."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
     return LogFailedError(f"the log can't be written: {error}; nothing of this is stored")

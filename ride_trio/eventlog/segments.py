@@ -197,6 +197,7 @@ class Segment:
         index: Where batches are, while this is the topic's newest segment, and until its index file is there.
         max_timestamp: The latest of its records, Unix ms; 0 without records.
         exists: The file has been made.
+        made: The same, as the thread that writes knows it: before the trio thread does.
         damaged: Compaction has found it so, and leaves it alone.
     """
 
@@ -208,6 +209,7 @@ class Segment:
     index: dict[int, PartitionIndex] | None = field(default_factory=dict)
     max_timestamp: int = 0
     exists: bool = False
+    made: bool = False
     damaged: bool = False
 
     def __repr__(self) -> str:

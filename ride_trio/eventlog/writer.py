@@ -1,5 +1,8 @@
 """The two threads that write: one appends commits to files, one syncs these files.
 
+A commit that nobody waits for before it is synced is written and synced by the first thread in one system call
+(RWF_DSYNC), if none before it waits for the other one: with one thread less to be woken the disk has less to wait for.
+
 Files belong to the writer thread. A handle is closed when nobody has it any more, so that a file which the sync thread
 still works on is not closed under it; the writer keeps the last ones open, which bounds open files whatever the number
 of topics.
@@ -13,13 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 
 import trio
 
 from ride_trio.eventlog.batches import BatchHeader, pack
-from ride_trio.eventlog.commits import Commit, Commits
+from ride_trio.eventlog.commits import NO_ROOM, Commit, Commits
 from ride_trio.eventlog.partition import Batch
 from ride_trio.eventlog.segments import Segment, file_name
 from ride_trio.metrics import LogMetrics
@@ -54,26 +58,33 @@ class Files:
     def __init__(self) -> None:
         self._open: OrderedDict[Path, tuple[Segment, Handle]] = OrderedDict()  # by folder
 
-    def write(self, commit: Commit) -> list[Handle]:
+    def write(self, commit: Commit, *, and_sync: bool = False) -> list[Handle]:
         """Append a commit's batches to their files.
 
+        Args:
+            commit: It.
+            and_sync: See that they are on the disk, too.
+
         Returns:
-            What has to be synced.
+            What has to be synced, if it is not.
 
         Raises:
-            UncertainError: It could not, and has left something behind.
+            UncertainError: It could not, and has left something behind, or nobody knows.
             OSError: It could not; the files are as they were before.
         """
-        begun: list[tuple[Segment, Handle, int]] = []
+        begun: list[tuple[Segment, Handle, int, bool]] = []
         try:
             for segment, position, batches in commit.parts:
+                is_new = not (segment.exists or segment.made)
                 handle = self._handle(segment)
-                begun.append((segment, handle, position))
-                _write_at(handle.fd, _buffers(segment, batches), position)
+                begun.append((segment, handle, position, is_new))
+                _write_at(handle.fd, _buffers(segment, batches), position, and_sync=and_sync)
         except OSError as error:
             self._take_back(begun, error)
+            if and_sync and error.errno not in NO_ROOM:
+                raise UncertainError(*error.args) from error
             raise
-        return [handle for _, handle, _ in begun]
+        return [handle for _, handle, _, _ in begun]
 
     def _handle(self, segment: Segment) -> Handle:
         folder = segment.path.parent
@@ -86,14 +97,15 @@ class Files:
         self._open.move_to_end(folder)
         return handle
 
-    def _take_back(self, begun: list[tuple[Segment, Handle, int]], cause: OSError) -> None:
+    def _take_back(self, begun: list[tuple[Segment, Handle, int, bool]], cause: OSError) -> None:
         """The last one first: no head may say that there is more before it than there is."""
         try:
-            for segment, handle, position in reversed(begun):
-                if segment.exists:
+            for segment, handle, position, is_new in reversed(begun):
+                if not is_new:
                     os.ftruncate(handle.fd, position)
                 else:
                     self.forget(segment.path.parent)
+                    segment.made = False
                     _remove(segment.path)
         except OSError as error:
             raise UncertainError(*error.args) from cause
@@ -108,9 +120,11 @@ class Files:
 
 def _open_segment(segment: Segment) -> int:
     """Open a segment's file; make it first if it is new, so that it is there with its head whatever happens."""
-    if segment.exists:
+    if segment.exists or segment.made:
         return os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
-    return _create(segment)
+    fd = _create(segment)
+    segment.made = True
+    return fd
 
 
 def make_segment(segment: Segment) -> None:
@@ -199,15 +213,19 @@ def _header(batch: Batch, synced: int) -> bytes:
     return pack(fields, batch.payload)
 
 
-def _write_at(fd: int, buffers: list[bytes], position: int) -> None:
+def _write_at(fd: int, buffers: list[bytes], position: int, *, and_sync: bool = False) -> None:
     """Write all of it, however often that takes."""
+    at_once = len(buffers) <= _MAX_BUFFERS
     for start in range(0, len(buffers), _MAX_BUFFERS):
         some = buffers[start : start + _MAX_BUFFERS]
         size = sum(map(len, some))
-        written = os.pwritev(fd, some, position)
+        written = os.pwritev(fd, some, position, os.RWF_DSYNC if and_sync and at_once else 0)
         if written < size:
+            at_once = False
             _write_rest(fd, b"".join(some)[written:], position + written)
         position += size
+    if and_sync and not at_once:
+        os.fdatasync(fd)
 
 
 def _write_rest(fd: int, data: bytes, position: int) -> None:
@@ -218,6 +236,25 @@ def _write_rest(fd: int, data: bytes, position: int) -> None:
         rest, position = rest[written:], position + written
 
 
+class GiveWay(trio.abc.Instrument):
+    """Lets the two threads have the processor and the interpreter at the end of a pass, if they may want them.
+
+    They need both a few times a commit, for some microseconds. Without this they would get them when a time slice is
+    over (milliseconds), if the server has one processor or its trio thread is busy, and the disk would wait for them.
+    """
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+
+    def before_io_wait(self, timeout: float) -> None:
+        if self._commits.in_flight:
+            os.sched_yield()
+
+
+class Resume:
+    """In the line behind all commits that have failed with one that could not be written."""
+
+
 class ThreadedWriter:
     """A `commits.Writer` on two threads, which `run` owns."""
 
@@ -225,8 +262,11 @@ class ThreadedWriter:
         self._commits = commits
         self._metrics = metrics
         self._files = Files()
-        self._to_write: SimpleQueue[Commit | Path | None] = SimpleQueue()
+        self._to_write: SimpleQueue[Commit | Path | Resume | None] = SimpleQueue()
         self._to_sync: SimpleQueue[tuple[Commit, list[Handle]] | None] = SimpleQueue()
+        self._unsynced = 0  # commits that the sync thread has or will have
+        self._counting = Lock()
+        self._failed = False  # what was submitted before `resume` is not written any more
         self._token = trio.lowlevel.current_trio_token()
 
     def submit(self, commit: Commit) -> None:
@@ -235,16 +275,27 @@ class ThreadedWriter:
     def forget(self, folder: Path) -> None:
         self._to_write.put(folder)
 
+    def resume(self) -> None:
+        self._to_write.put(Resume())
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the threads until cancelled; what was submitted is finished first."""
         limiter = trio.CapacityLimiter(2)
+
+        async def thread(loop: Callable[[], None]) -> None:
+            with trio.CancelScope(shield=True):  # both begin, or the one would wait for the other's end for ever
+                await trio.to_thread.run_sync(loop, limiter=limiter)
+
         async with trio.open_nursery() as nursery:
-            for loop in (self._write_loop, self._sync_loop):
-                nursery.start_soon(partial(trio.to_thread.run_sync, loop, limiter=limiter))
+            nursery.start_soon(thread, self._write_loop)
+            nursery.start_soon(thread, self._sync_loop)
+            give_way = GiveWay(self._commits)
+            trio.lowlevel.add_instrument(give_way)
             task_status.started()
             try:
                 await trio.sleep_forever()
             finally:
+                trio.lowlevel.remove_instrument(give_way)
                 self._to_write.put(None)
 
     def _tell(self, function: Callable[..., Any], *args: Any) -> None:
@@ -263,21 +314,31 @@ class ThreadedWriter:
         commit = self._to_write.get()
         if isinstance(commit, Path):
             self._files.forget(commit)
-        elif commit is not None:
+        elif isinstance(commit, Resume):
+            self._failed = False
+        elif commit is not None and not self._failed:
             self._write(commit)
         return commit is not None
 
     def _write(self, commit: Commit) -> None:
         began = perf_counter()
+        and_sync = not commit.hurried and not self._unsynced
         try:
-            handles = self._files.write(commit)
+            handles = self._files.write(commit, and_sync=and_sync)
         except OSError as error:
+            self._failed = True
             is_uncertain = isinstance(error, UncertainError)
             self._tell(partial(self._commits.on_failed, commit, error, syncing=is_uncertain))
             return
-        self._tell(self._commits.on_written, commit)
+        if and_sync:
+            self._metrics.sync_time.observe(perf_counter() - began)
+            self._tell(self._commits.on_synced, [commit])
+            return
+        with self._counting:
+            self._unsynced += 1
         self._to_sync.put((commit, handles))
-        self._tell(self._metrics.write_time.observe, perf_counter() - began)
+        self._metrics.write_time.observe(perf_counter() - began)
+        self._tell(self._commits.on_written, commit)
 
     def _sync_loop(self) -> None:
         while self._sync_next():
@@ -301,5 +362,7 @@ class ThreadedWriter:
         except OSError as error:
             self._tell(partial(self._commits.on_failed, due[0][0], error, syncing=True))
             return
+        self._metrics.sync_time.observe(perf_counter() - began)
         self._tell(self._commits.on_synced, [commit for commit, _ in due])
-        self._tell(self._metrics.sync_time.observe, perf_counter() - began)
+        with self._counting:  # after that, so that commits are told of in their order
+            self._unsynced -= len(due)

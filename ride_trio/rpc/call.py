@@ -34,7 +34,7 @@ from ride_trio.rpc.status import OK, status_of
 from ride_trio.wire import ErrorCode, LocalError
 from ride_trio.wire.headers import RequestHead, response_block, trailers_block
 from ride_trio.wire.metadata import Metadata, MetadataLike
-from ride_trio.wire.states import State
+from ride_trio.wire.states import CLOSED
 from ride_trio.wire.stream import ENCODINGS, Stream
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Call(MessageStream[In, Out]):
     def _send_headers(self, metadata: MetadataLike = ()) -> None:
         block = response_block(metadata, self._compression)
         self._headers_sent = True
-        if self.stream.state is not State.CLOSED:
+        if self.stream.state is not CLOSED:
             self._link.outbound.send_headers(self.stream, block)
             self._link.mark()
 
@@ -322,7 +322,7 @@ class Call(MessageStream[In, Out]):
     def _finish(self, status: Status) -> None:
         """Send the status, and tell a client that is still sending to stop (RFC 9113, section 8.1)."""
         stream, link = self.stream, self._link
-        if stream.state is State.CLOSED:
+        if stream.state is CLOSED:
             return
         block = self._trailers(status)
         if not self._headers_sent:

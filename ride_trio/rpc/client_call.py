@@ -18,7 +18,7 @@ from ride_trio.wire import ErrorCode
 from ride_trio.wire.events import ResponseReceived, StreamReset, TrailersReceived
 from ride_trio.wire.headers import RequestHead, is_grpc
 from ride_trio.wire.metadata import Metadata, MetadataLike, encode_metadata
-from ride_trio.wire.states import Input, State
+from ride_trio.wire.states import CLOSED, OPEN, RECV_RST
 from ride_trio.wire.statuses import status_of_http, status_of_reset
 from ride_trio.wire.stream import Stream
 
@@ -182,7 +182,7 @@ class ClientCall(MessageStream[In, Out]):
     async def done_sending(self) -> None:
         """Half-close, after everything sent is out."""
         await self.wait_sent()
-        if self.stream.state is State.OPEN:
+        if self.stream.state is OPEN:
             self._link.outbound.end(self.stream)
             self._link.wire.forget_if_closed(self.stream)
             self._link.mark()
@@ -206,7 +206,7 @@ class ClientCall(MessageStream[In, Out]):
     def on_trailers(self, event: TrailersReceived) -> None:
         trailers, failure = event.trailers, self.stream.failure
         self.trailing_metadata = trailers.metadata
-        if self.stream.state is not State.CLOSED:
+        if self.stream.state is not CLOSED:
             self._link.reset(self.stream, ErrorCode.NO_ERROR)
         if trailers.code == 0 and failure is not None:  # OK is not true: there was a message we could not take
             self._end(Status(*failure))
@@ -220,7 +220,7 @@ class ClientCall(MessageStream[In, Out]):
         self._end(Status(status_of_reset(event.code), f"the stream was reset by {by} with {code}{detail}"))
 
     def on_lost(self, reason: str) -> None:
-        self.stream.happened(Input.RECV_RST)
+        self.stream.happened(RECV_RST)
         self.stream.pending = None
         self._end(Status(14, reason))
 

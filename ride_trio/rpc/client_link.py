@@ -29,6 +29,7 @@ from ride_trio.wire.stream import Stream
 # A server that speaks HTTP/2 sends its SETTINGS at once; what doesn't in this time is something else.
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 LEFT: Final = "this channel is closed"
+CLOSED_BY_SERVER: Final = "the server closed the connection"
 
 
 class ClientLink(Link):
@@ -55,7 +56,7 @@ class ClientLink(Link):
         self.handshaken = False
         self.goaway = False
         self.too_many_pings = False
-        self.reason = "the server closed the connection"
+        self.reason = CLOSED_BY_SERVER
         self._keepalive = keepalive
         self._on_change = on_change
         self._scope = trio.CancelScope()
@@ -75,7 +76,8 @@ class ClientLink(Link):
     def leave(self) -> None:
         """We want no more of it: say what is to be said and end it."""
         if not self.over:
-            self.reason = LEFT
+            if self.reason == CLOSED_BY_SERVER:  # nobody has said anything better yet
+                self.reason = LEFT
             self.flush()
             self.close()
 

@@ -19,8 +19,8 @@ from trio.lowlevel import RunVar
 
 log = logging.getLogger(__name__)
 
-# A turn is about 0.3 ms (see `link`), so a pass is little more than a millisecond.
-TURNS_A_PASS: Final = 3
+# A turn is about 0.4 ms (see `link`), so a pass is about a millisecond.
+TURNS_A_PASS: Final = 2
 
 
 class Flushable(Protocol):

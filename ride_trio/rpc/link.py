@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 10.0
 # What a connection does of its input at once shall take about so long, s, whatever its frames cost: it begins with few,
 # and takes twice or half as many when that was too quick or too slow. What its handlers do comes on top.
-QUICK_S: Final = 0.000_1
-SLOW_S: Final = 0.000_25
+QUICK_S: Final = 0.000_3
+SLOW_S: Final = 0.000_6
 FIRST_FRAMES: Final = 8
 
 

@@ -34,7 +34,7 @@ from ride_trio.rpc.compression import deflate
 from ride_trio.rpc.link import Link
 from ride_trio.rpc.reading import In, MessageReader
 from ride_trio.wire.frames import PREFIX_BYTES
-from ride_trio.wire.states import State
+from ride_trio.wire.states import CLOSED, HALF_CLOSED_LOCAL
 from ride_trio.wire.stream import Stream
 
 Out = TypeVar("Out")
@@ -153,7 +153,7 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
 
     def _sending_is_over(self) -> bool:
         state = self.stream.state
-        return state is State.CLOSED or state is State.HALF_CLOSED_LOCAL
+        return state is CLOSED or state is HALF_CLOSED_LOCAL
 
     async def closed_while_sending(self) -> None:
         """The stream takes no more: let a pending cancellation through, else say so."""
@@ -174,9 +174,7 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
     @property
     def can_send(self) -> bool:
         """Whether at least a part of a message could go out now."""
-        state = self.stream.state
-        over = state is State.CLOSED or state is State.HALF_CLOSED_LOCAL
-        return not over and self._link.outbound.room(self.stream) > 0
+        return not self._sending_is_over() and self._link.outbound.room(self.stream) > 0
 
     def push(self, data: bytes) -> None:
         """Send an already serialized message, if `can_send` was true just now."""
@@ -186,7 +184,7 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
 
     async def wait_sent(self) -> None:
         """Wait until nothing of this call waits for a window."""
-        while self.stream.pending and self.stream.state is not State.CLOSED:
+        while self.stream.pending and self.stream.state is not CLOSED:
             if self._lot is None:
                 self._lot = trio.lowlevel.ParkingLot()
             await self._lot.park()

@@ -26,7 +26,7 @@ from ride_trio.rpc.method import Method
 from ride_trio.rpc.status import OK
 from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire.headers import RequestHead
-from ride_trio.wire.states import State
+from ride_trio.wire.states import CLOSED
 from ride_trio.wire.stream import Stream
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class PromptCall(Call[Any, Any]):
         """Send the response, and be done; in a task if windows or buffers are in the way."""
         if self._over:
             return
-        if self.stream.state is State.CLOSED:
+        if self.stream.state is CLOSED:
             self._conclude(CANCELLED)
         elif self._answer_whole(reply):
             self._conclude(OK)

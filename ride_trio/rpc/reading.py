@@ -20,7 +20,7 @@ from ride_trio.rpc.status import error_for
 from ride_trio.rpc.wakeup import Wakeup
 from ride_trio.wire.frames import PREFIX_BYTES
 from ride_trio.wire.inflow import MESSAGE_OVERHEAD_BYTES
-from ride_trio.wire.states import State
+from ride_trio.wire.states import CLOSED
 from ride_trio.wire.stream import ENCODINGS, Compressed, Stream
 
 In = TypeVar("In")
@@ -122,7 +122,7 @@ class MessageReader(Generic[In]):
         while self._unread or not self.stream.inbox:
             if self._unread or self.at_end():
                 return False
-            if self.stream.state is State.CLOSED:
+            if self.stream.state is CLOSED:
                 await self._closed_while_receiving()
             if self._arrival is None:
                 self._arrival = Wakeup()

@@ -32,7 +32,7 @@ from ride_trio.wire.events import (
 from ride_trio.wire.frames import ping_frame
 from ride_trio.wire.headers import response_block, trailers_block
 from ride_trio.wire.shared import Shared
-from ride_trio.wire.states import Input, State
+from ride_trio.wire.states import CLOSED, RECV_RST
 from ride_trio.wire.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class ServerLink(Link):
         match event:
             case RequestReceived(stream, head):
                 method = self._methods.get(head.path)
-                if stream.state is State.CLOSED:  # opened and reset in one breath: counted, and that is all
+                if stream.state is CLOSED:  # opened and reset in one breath: counted, and that is all
                     if method is not None:
                         method.started.n += 1
                         method.ended(_CANCELLED, 0.0)
@@ -178,7 +178,7 @@ class ServerLink(Link):
 
     def _refuse(self, stream: Stream, code: int, message: str) -> None:
         """Answer with a status and no handler, unless the peer has reset the stream in the same breath."""
-        if stream.state is State.CLOSED:
+        if stream.state is CLOSED:
             return
         self.outbound.end(stream, response_block() + trailers_block(code, message))
         self.wire.forget_if_closed(stream)
@@ -240,8 +240,8 @@ class ServerLink(Link):
         self.wire.streams.clear()
 
     def _lose(self, call: Call[Any, Any]) -> None:
-        if call.stream.state is not State.CLOSED:
-            call.stream.happened(Input.RECV_RST)
+        if call.stream.state is not CLOSED:
+            call.stream.happened(RECV_RST)
             self.outbound.drop_pending(call.stream)
         call.on_closed()
 

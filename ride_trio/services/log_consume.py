@@ -1,9 +1,9 @@
 """One ConsumeMessages call: a reader of one partition, or a group's member with what it is assigned.
 
 When a partition has more, each of its readers sends a response, if there is room for one; what all tails of a partition
-get is made once. Whatever else there is goes out by a source, which is asked for what the windows let out. A reader that
-does not read is not asked, and holds nothing but its place. The call's task sleeps, and wakes for what has to wait: a
-file to be read, a time that has passed, the end.
+get is made once. Whatever else there is goes out by a source, which is asked for what the windows let out. Who does not
+read is not asked, and holds nothing but a place. The call's task sleeps, and wakes for what has to wait: a file to be
+read, a time that has passed, the end.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ride_trio.wire.header_blocks import required
 from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.shared import Shared
-from ride_trio.wire.states import Input
+from ride_trio.wire.states import RECV_HEADERS
 from ride_trio.wire.stream import Stream
 
 # HTTP/2 has none (RFC 9113, section 8.6).
@@ -62,7 +62,7 @@ class ClientConnection(Connection):
             if self._is_idle(stream_id):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, which is idle")
             return  # late headers of a call that we have given up
-        stream.happened(Input.RECV_HEADERS)
+        stream.happened(RECV_HEADERS)
         fields = required(stream_id, fields)
         if stream.flows or stream.counted:
             self._on_trailers(stream, fields, first=False, end=end)

@@ -32,7 +32,7 @@ from ride_trio.wire.frames import (
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.patience import BLOCK_BYTES_A_UNIT, FRAME_COST, FREE_BLOCK_BYTES
 from ride_trio.wire.shared import Shared
-from ride_trio.wire.states import Input, State
+from ride_trio.wire.states import CLOSED, HALF_CLOSED_LOCAL, RECV_DATA
 from ride_trio.wire.stream import Stream
 
 # Behind a frame header at the very end of the buffer, so that it unpacks like all others. Such a frame has no room
@@ -165,7 +165,7 @@ class Connection(ControlFrames):
 
     def _cut_on(self, stream: Stream, flags: int) -> bool:
         """Go on with a frame of very many messages, unless its stream was reset; True if there is more to do."""
-        if stream.state is not State.CLOSED:
+        if stream.state is not CLOSED:
             if self._assemble(stream, b""):
                 self._news_of(stream)
                 return True
@@ -224,7 +224,7 @@ class Connection(ControlFrames):
 
     def _take_data(self, stream: Stream, body: bytes, size: int, end: int) -> None:
         try:
-            stream.happened(Input.RECV_DATA)
+            stream.happened(RECV_DATA)
             if not stream.flows and not stream.counted:
                 raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA before the response's headers")
         except StreamFault:
@@ -240,7 +240,7 @@ class Connection(ControlFrames):
             self._uncut, end = (stream, end), 0
             self._work += self.limits.pass_frames  # this pass is over
         self.outbound.loans.lend_on()
-        unwanted = stream.owner is None and stream.state is State.HALF_CLOSED_LOCAL
+        unwanted = stream.owner is None and stream.state is HALF_CLOSED_LOCAL
         if unwanted and stream.recv_window < stream.full_window // 2:
             self.reset(stream, ErrorCode.NO_ERROR)  # it has had its answer, and goes on and on
         else:

@@ -21,7 +21,7 @@ from ride_trio.wire.limits import Limits
 from ride_trio.wire.outbound import Outbound
 from ride_trio.wire.patience import FRAME_COST, RESET_COST, STREAMS_A_UNIT, Patience
 from ride_trio.wire.shared import Shared
-from ride_trio.wire.states import Input, State
+from ride_trio.wire.states import CLOSED, IDLE, RECV_RST
 from ride_trio.wire.stream import Stream
 
 _GOAWAY: Final = struct.Struct(">LL")
@@ -127,7 +127,7 @@ class ControlFrames(Inflow, ABC):
         self.patience.spend(FRAME_COST if stream is None else self._reset_cost, "a stream reset by its opener")
         if stream is not None:
             self._work += RESET_WORK
-            stream.happened(Input.RECV_RST)
+            stream.happened(RECV_RST)
             self.outbound.drop_pending(stream)
             self.forget_if_closed(stream)
             self.events.append(StreamReset(stream, int.from_bytes(payload, "big"), by_peer=True))
@@ -291,14 +291,14 @@ class ControlFrames(Inflow, ABC):
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End a stream with RST_STREAM; nothing happens if it is closed already."""
-        if stream.state is State.CLOSED or stream.state is State.IDLE:
+        if stream.state is CLOSED or stream.state is IDLE:
             return
         self.outbound.reset(stream, code)
         self._remember_reset(stream.id)
 
     def forget_if_closed(self, stream: Stream) -> None:
         """Drop a stream that both sides have ended."""
-        if stream.state is State.CLOSED:
+        if stream.state is CLOSED:
             self.outbound.forget(stream)
 
     def fail(self, fault: ConnectionFault) -> None:

@@ -24,7 +24,7 @@ from ride_trio.wire.limits import Limits
 from ride_trio.wire.loans import Loans
 from ride_trio.wire.patience import SMALLEST_PIECE_BYTES
 from ride_trio.wire.settings import PeerSettings
-from ride_trio.wire.states import Input, State
+from ride_trio.wire.states import CLOSED, HALF_CLOSED_REMOTE, SEND_END, SEND_HEADERS, SEND_RST
 from ride_trio.wire.stream import Stream
 
 # Peers may allow frames of 16 MiB. What goes out in one frame delays all other streams: 64 KiB are 5 ms at 100 Mbit/s.
@@ -247,13 +247,13 @@ class Outbound:
 
     def send_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
         """Send a header block that is not the stream's last, or with `end` its only one."""
-        stream.happened(Input.SEND_HEADERS)
+        stream.happened(SEND_HEADERS)
         if self.peer.table_shrunk:
             self.peer.table_shrunk = False
             block = TABLE_SIZE_0 + block
         self.control(frames.headers_frames(stream.id, block, end_stream=end, max_frame=self.max_frame))
         if end:
-            stream.happened(Input.SEND_END)
+            stream.happened(SEND_END)
 
     def answer_whole(self, stream: Stream, block: bytes, payload: bytes, trailers: bytes) -> bool:
         """Headers, one message and trailers at once, on a stream whose peer has ended.
@@ -267,7 +267,7 @@ class Outbound:
             or self.size >= self.high_water
             or self.corked
             or self.peer.table_shrunk
-            or stream.state is not State.HALF_CLOSED_REMOTE
+            or stream.state is not HALF_CLOSED_REMOTE
             or len(trailers) + len(block) > headers.SMALL_BLOCK_BYTES
             or self.peer.max_header_list_size < headers.LARGEST_TRAILERS_BYTES
         ):
@@ -279,7 +279,7 @@ class Outbound:
         self.control(b"".join((head, block, message, payload, tail, trailers)))
         stream.send_window -= size
         self.window -= size
-        stream.happened(Input.SEND_END)
+        stream.happened(SEND_END)
         self.forget(stream)
         return True
 
@@ -298,7 +298,7 @@ class Outbound:
         self.drop_pending(stream)
         if trailers:
             self.send_headers(stream, trailers, end=True)
-            if stream.state is State.CLOSED:
+            if stream.state is CLOSED:
                 self.forget(stream)
         else:
             self.control(frames.frame(DATA, END_STREAM, stream.id))
@@ -307,13 +307,13 @@ class Outbound:
     def _ended(self, stream: Stream) -> None:
         """END_STREAM is on its way with DATA."""
         self.drop_pending(stream)
-        stream.happened(Input.SEND_END)
-        if stream.state is State.CLOSED:
+        stream.happened(SEND_END)
+        if stream.state is CLOSED:
             self.forget(stream)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """RST_STREAM; what was pending is dropped."""
-        stream.happened(Input.SEND_RST)
+        stream.happened(SEND_RST)
         self.drop_pending(stream)
         self.answer(frames.rst_stream_frame(stream.id, code))
         self.forget(stream)
@@ -336,7 +336,7 @@ class Outbound:
 
     def credit(self, stream: Stream, size: int, threshold: int) -> None:
         """Give back bytes that the call has worked off; a WINDOW_UPDATE goes out for `threshold` of them together."""
-        if stream.state is State.CLOSED:
+        if stream.state is CLOSED:
             return  # they went with the stream
         self.taken += size
         if stream.loan:

@@ -17,7 +17,7 @@ from ride_trio.wire.hpack import FieldList
 from ride_trio.wire.limits import Limits
 from ride_trio.wire.patience import FRAME_COST
 from ride_trio.wire.shared import Shared
-from ride_trio.wire.states import Input
+from ride_trio.wire.states import RECV_HEADERS
 from ride_trio.wire.stream import ENCODINGS, Stream
 
 # Ids that a client has jumped over are closed without ever having been open, and using one has an error code of its
@@ -87,7 +87,7 @@ class ServerConnection(Connection):
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams, or output, or going away")
         fields = required(stream_id, fields)
         stream = Stream(stream_id, self._stream_window, self.outbound.peer.initial_window_size)
-        stream.happened(Input.RECV_HEADERS)
+        stream.happened(RECV_HEADERS)
         stream.flows = True
         self.streams[stream_id] = stream
         try:
@@ -132,7 +132,7 @@ class ServerConnection(Connection):
         return self.outbound.size > limits.write_high_water + limits.max_control_backlog or not self._has_room_for_calls
 
     def _on_request_trailers(self, stream: Stream, fields: Fields | None, *, end: bool) -> None:
-        stream.happened(Input.RECV_HEADERS)
+        stream.happened(RECV_HEADERS)
         check_fields(stream.id, required(stream.id, fields), frozenset())
         if not end:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "a second header list without END_STREAM")

@@ -24,7 +24,7 @@ from typing import Any, Final
 from ride_trio.wire import frames
 from ride_trio.wire.errors import StreamFault
 from ride_trio.wire.frames import PREFIX, PREFIX_BYTES, ErrorCode
-from ride_trio.wire.states import Input, State, step
+from ride_trio.wire.states import CLOSED, HALF_CLOSED_REMOTE, IDLE, RECV_END, Input, step
 
 # gRPC status numbers, https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 _RESOURCE_EXHAUSTED = 8
@@ -72,7 +72,7 @@ class Stream:
 
     def __init__(self, stream_id: int, recv_window: int, send_window: int) -> None:
         self.id = stream_id
-        self.state = State.IDLE
+        self.state = IDLE
         self.owner: Any = None
         self.flows = False  # DATA may come: not before the peer's headers, nor after its end or a reset
         self.counted = False  # the same, for a stream that is not in a hurry
@@ -101,7 +101,7 @@ class Stream:
     def happened(self, happened: Input) -> None:
         """Move on in the state table."""
         self.state = state = step(self.state, happened, self.id)
-        if state is State.HALF_CLOSED_REMOTE or state is State.CLOSED:
+        if state is HALF_CLOSED_REMOTE or state is CLOSED:
             self.flows = self.counted = False
 
     @property
@@ -174,7 +174,7 @@ class Stream:
             raise StreamFault(
                 self.id, ErrorCode.PROTOCOL_ERROR, f"ends {self.expected} bytes before its content-length"
             )
-        self.happened(Input.RECV_END)
+        self.happened(RECV_END)
         self.remote_ended = True
         if self.partial is not None and self.failure is None:
             missing = self.needed - len(self.partial)

@@ -49,6 +49,9 @@ class StuckWriter:
     def forget(self, folder: Path) -> None:
         self._files.forget(folder)
 
+    def resume(self) -> None:
+        self.given.clear()
+
     def write(self) -> None:
         """Write the next commit."""
         commit = self.given.popleft()
@@ -79,7 +82,8 @@ class InlineWriter(StuckWriter):
         trio.lowlevel.current_trio_token().run_sync_soon(self._carry_out)
 
     def _carry_out(self) -> None:
-        self.write()
+        if self.given:  # nothing is, if it has failed with one before
+            self.write()
         if self.unsynced:
             self.sync()
 

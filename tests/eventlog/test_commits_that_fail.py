@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ride_trio.errors import LogError, LogFailedError, LogFullError
-from ride_trio.eventlog.commits import Commit, Level
+from ride_trio.eventlog.commits import NEXT_BYTES, Commit, Level
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import Core, append, append_from, gather, hand_over, read_all
 
@@ -188,3 +188,20 @@ async def test_what_the_threads_still_tell_after_that_is_not_heard(core: Core, p
     core.commits.on_synced([second])
     assert (first.level, second.level) == (Level.FAILED, Level.FAILED)
     assert partition.end_offset == 0
+
+
+async def test_what_the_writer_was_given_behind_what_fails_is_not_written(core: Core, partition: Partition) -> None:
+    commits = [gather(core, partition, b"first")]
+    hand_over(core)
+    commits.append(gather(core, partition, b"x" * NEXT_BYTES))
+    assert hand_over(core) is commits[1]
+    core.writer.trouble = FULL
+    core.writer.write()
+    core.writer.trouble = None
+    assert [commit.level for commit in commits] == [Level.FAILED] * 2
+    gather(core, partition, b"again")
+    core.flush()
+    assert await read_all(core.cursor(partition)) == [(0, b"again")]
+    again = Core(core.path)
+    assert await read_all(again.cursor(again.topic().partition(0))) == [(0, b"again")]
+    assert again.notes == []

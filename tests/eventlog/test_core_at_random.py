@@ -38,7 +38,7 @@ class Disk:
         self.left: int | None = None
         self._pwritev = os.pwritev
 
-    def pwritev(self, fd: int, buffers: list[bytes], position: int) -> int:
+    def pwritev(self, fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
         size = sum(map(len, buffers))
         if self.left is None:
             return self._pwritev(fd, buffers, position)

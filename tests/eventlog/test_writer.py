@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import Random
+from threading import Timer
 
 import pytest
 import trio
+import trio.lowlevel
 
 from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog.batches import HEADER_BYTES, unpack
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commits import NEXT_BYTES, Commit, Level
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.writer import MAX_OPEN_FILES, Files, ThreadedWriter
 from tests.eventlog.damage import fill, rolled, values
@@ -84,7 +87,7 @@ async def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest
     core = Core(tmp_path)
     topic = core.topic(3)
 
-    def pwritev(fd: int, buffers: list[bytes], position: int) -> int:
+    def pwritev(fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
         return os.pwrite(fd, b"".join(buffers)[:5], position)
 
     pwrite = os.pwrite
@@ -152,7 +155,7 @@ async def test_a_new_segment_goes_before_the_one_that_it_follows_is_cut(
     pwritev = os.pwritev
     left = iter([True, True, False])  # the first segment's batch, the second's head, its batch
 
-    def fill_up(fd: int, buffers: list[bytes], position: int) -> int:
+    def fill_up(fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
         if not next(left):
             raise OSError(errno.ENOSPC, "No space left on device")
         return pwritev(fd, buffers, position)
@@ -235,8 +238,8 @@ async def test_ten_thousand_partitions_need_one_open_file(tmp_path: Path) -> Non
 class Threads:
     """A core with the real writer, and real time."""
 
-    def __init__(self, path: Path) -> None:
-        self.core = Core(path, segment_bytes=20_000)
+    def __init__(self, path: Path, segment_bytes: int = 20_000) -> None:
+        self.core = Core(path, segment_bytes=segment_bytes)
         self.core.commits.writer = ThreadedWriter(self.core.commits, self.core.metrics)  # type: ignore[assignment]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -345,7 +348,7 @@ async def test_a_thread_that_dies_takes_the_other_with_it(tmp_path: Path, monkey
     threads = Threads(tmp_path)
     core = threads.core
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Files, "write", fail)
@@ -353,3 +356,146 @@ async def test_a_thread_that_dies_takes_the_other_with_it(tmp_path: Path, monkey
         async with trio.open_nursery() as nursery:
             await nursery.start(threads.run)
             append(core.topic().partition(0), b"value-0")
+
+
+async def test_threads_that_are_stopped_before_they_have_begun_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    stuck = False
+
+    def free(writer: ThreadedWriter) -> None:
+        nonlocal stuck
+        stuck = True
+        writer._to_write.put(None)
+        writer._to_sync.put(None)
+
+    for _ in range(150):  # which of the tasks runs first is drawn
+        core = Core(tmp_path)
+        writer = ThreadedWriter(core.commits, core.metrics)
+        rescue = Timer(5, free, [writer])
+        rescue.start()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(writer.run)
+            nursery.cancel_scope.cancel()
+        rescue.cancel()
+        assert not stuck
+
+
+async def test_the_trio_thread_gives_way_while_something_is_on_its_way_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_way = 0
+
+    def give_way() -> None:
+        nonlocal given_way
+        given_way += 1
+
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    threads = Threads(tmp_path)
+    partition = threads.core.topic().partition(0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(threads.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert given_way == 0
+        await produce(threads.core, partition, 3, Level.SYNCED)
+        assert given_way >= 3
+        nursery.cancel_scope.cancel()
+    done = given_way
+    threads.core.commits.in_flight.append(Commit())
+    await trio.testing.wait_all_tasks_blocked()
+    assert given_way == done
+
+
+class Calls:
+    """Notes which system calls write and sync, and lets them fail."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.made: list[str] = []
+        self.error: OSError | None = None
+        pwritev, fdatasync = os.pwritev, os.fdatasync
+
+        def write(fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
+            self.made.append("write and sync" if flags & os.RWF_DSYNC else "write")
+            if self.error is not None and flags & os.RWF_DSYNC:
+                raise self.error
+            return pwritev(fd, buffers, position, flags)
+
+        def sync(fd: int) -> None:
+            self.made.append("sync")
+            fdatasync(fd)
+
+        patch.setattr(os, "pwritev", write)
+        patch.setattr(os, "fdatasync", sync)
+
+
+async def test_who_waits_for_the_disk_only_has_one_call_and_who_waits_for_the_write_two(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    await nursery.start(threads.run)
+    partition = threads.core.topic().partition(0)
+    await produce(threads.core, partition, 1, Level.SYNCED)
+    calls = Calls(monkeypatch)
+    await produce(threads.core, partition, 1, Level.SYNCED)
+    assert calls.made == ["write and sync"]
+    calls.made.clear()
+    await produce(threads.core, partition, 1, Level.WRITTEN)
+    await threads.core.commits.settled()
+    assert calls.made == ["write", "sync"]
+
+
+async def test_more_buffers_than_one_call_takes_are_synced_behind_the_last(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, segment_bytes=1_000_000)
+    await nursery.start(threads.run)
+    topic = threads.core.topic(600)
+    await produce(threads.core, topic.partition(0), 1, Level.SYNCED)
+    calls = Calls(monkeypatch)
+    for partition in topic.partitions:
+        append(partition, b"")
+    await threads.core.commits.gathering.wait(Level.SYNCED)
+    assert calls.made == ["write", "write", "sync"]
+
+
+async def test_a_write_and_sync_that_fails_for_another_reason_than_room_is_final(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    core = threads.core
+    await nursery.start(threads.run)
+    partition = core.topic().partition(0)
+    await produce(core, partition, 1, Level.SYNCED)
+    Calls(monkeypatch).error = OSError(errno.EIO, "Input/output error")
+    append(partition, b"lost")
+    with pytest.raises(LogFailedError):
+        await core.commits.gathering.wait(Level.SYNCED)
+    with pytest.raises(LogFailedError, match="start the server anew"):
+        core.commits.check()
+    assert partition.end_offset == 1
+
+
+async def test_a_disk_that_is_full_now_and_then_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    core = threads.core
+    await nursery.start(threads.run)
+    topic = core.topic(4)
+    calls, random, acknowledged = Calls(monkeypatch), Random(5), list[bytes]()
+    for number in range(300):
+        calls.error = OSError(errno.ENOSPC, "No space left on device") if random.random() < 0.3 else None
+        commits = []
+        for part in range(random.randrange(1, 4)):
+            value = b"%d-%d" % (number, part) + bytes(random.choice((10, NEXT_BYTES)))
+            append(topic.partition(random.randrange(4)), value)
+            commits.append((core.commits.gathering, value))
+            if random.random() < 0.5:
+                await trio.lowlevel.checkpoint()
+        for commit, value in commits:
+            with suppress(LogFullError):
+                await commit.wait(Level.SYNCED)
+                acknowledged.append(value)
+    again = Core(tmp_path, segment_bytes=20_000)
+    stored = [value for partition in again.topic(4).partitions for _, value in await read_all(again.cursor(partition))]
+    assert sorted(stored) == sorted(acknowledged)
+    assert again.notes == []
+    assert 0 < len(acknowledged) < 600

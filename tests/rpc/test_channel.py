@@ -201,10 +201,23 @@ async def test_who_is_cut_off_after_a_goaway_hears_why_that_came(nursery: trio.N
         await wait_all_tasks_blocked()
         stream.broken.set()
         await call.send(BytesValue(value=b"x"))
+        await wait_all_tasks_blocked()
         await server.stream.aclose()
         status = await call.wait_status()
     assert status.status_code.name == "UNAVAILABLE"
     assert "is going away (max_age), and the connection is lost: nobody hears this" in status.status_message
+
+
+async def test_who_is_sent_away_before_the_first_call_hears_why() -> None:
+    ours, theirs = memory_stream_pair()
+    server = RawServer(theirs)
+    await server.send()
+    await server.send(goaway_frame(0, ErrorCode.NO_ERROR, b"max_idle"))
+    with pytest.raises(purerpc.UnavailableError, match=r"going away \(max_idle\)"):  # noqa: PT012
+        async with Channel("memory", 1, stream=ours) as channel:
+            await wait_all_tasks_blocked()
+            async with open_call(channel):
+                pytest.fail("opened")
 
 
 async def test_a_lost_connection_ends_all_calls_and_whoever_waits(nursery: trio.Nursery) -> None:

@@ -177,14 +177,14 @@ def _run(server: Any) -> None:
 def ride_trio(handlers: Mapping[str, Handler], max_streams: int | None = None, give_up_ms: int | None = None) -> None:
     """Ours, with Python's own thresholds for the garbage collector as the other engines; for very many streams with
     those of `ride-trio serve`: the row is about what the engine does, not about when Python looks at every object."""
-    from ride_trio.app import raise_open_files_limit, tune_interpreter
+    from ride_trio.app import raise_open_files_limit, tune_gc
     from ride_trio.rpc import Keepalive, Limits, Server
 
     limits, keepalive = Limits(), Keepalive()
     if max_streams is not None:
         limits = Limits(max_concurrent_streams=max_streams)
         raise_open_files_limit()
-        tune_interpreter()
+        tune_gc()
     if give_up_ms is not None:
         time_s = give_up_ms / 1e3
         keepalive = Keepalive(time_s=time_s, timeout_s=time_s, handshake_timeout_s=time_s)

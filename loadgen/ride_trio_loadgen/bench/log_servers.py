@@ -66,7 +66,7 @@ def echo() -> None:
     import purerpc
     import trio
 
-    from ride_trio.app import tune_interpreter
+    from ride_trio.app import tune_gc
     from ride_trio.rpc import Server
     from ride_trio_loadgen.bench.echo_trio import echo_sink
 
@@ -83,7 +83,7 @@ def echo() -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(server.serve_async)
-            tune_interpreter()
+            tune_gc()
             ready(port)
 
     trio.run(main)

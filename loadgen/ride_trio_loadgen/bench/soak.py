@@ -2,8 +2,9 @@
 
 RUSH_HOURS times the number of workers swells and ebbs away. A worker opens a connection, has some calls of random kinds
 on it, one after the other or beside each other, and leaves, politely or not; connections meet the server's ages. In
-each ebb the server's memory is read: the first one ends the warm-up, and the last one may be at most MOST_GROWTH_BYTES
-above it. When all have gone, the server has to have the tasks that it began with, and nothing else.
+each ebb the server's memory is read: the first two end the warm-up, and the last two may be at most MOST_GROWTH_BYTES
+above them (the smaller of either: how many of its pages the allocator gives back in an ebb is a matter of chance). When
+all have gone, the server has to have the tasks that it began with, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import socket
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class SoakResult:
 
     @property
     def growth_bytes(self) -> float:
-        return self.ebb_bytes[-1] - self.ebb_bytes[0]
+        return min(self.ebb_bytes[-2:]) - min(self.ebb_bytes[:2])
 
     @property
     def holds(self) -> bool:
@@ -80,6 +81,15 @@ class Worker:
 
     async def visit(self) -> None:
         """Connect, do something, leave."""
+        try:
+            await self._visit()
+        except* purerpc.UnavailableError as group:
+            # On a machine that is too busy a client may be sent away as idle before it has begun.
+            if any("max_idle" not in str(error) for error in _each(group)):
+                raise
+            self._done["too late"] += 1
+
+    async def _visit(self) -> None:
         tcp = await trio.open_tcp_stream("127.0.0.1", self._port)
         kinds: tuple[Callable[[Channel], Awaitable[None]], ...] = (
             *(4 * (self._calls,)),
@@ -186,6 +196,14 @@ class Worker:
         with trio.fail_after(MAX_IDLE_S + GRACE_S + CALL_TIMEOUT_S):
             await channel.wait_for_state_change(Connectivity.READY)
         self._done["connections sent away idle"] += 1
+
+
+def _each(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _each(error)
+        else:
+            yield error
 
 
 async def _rush_hour(port: int, random: Random, seconds: float, done: Counter[str]) -> None:

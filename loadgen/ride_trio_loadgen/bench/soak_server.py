@@ -13,16 +13,16 @@ from typing import Final
 
 import trio
 
-from ride_trio.app import tune_interpreter
+from ride_trio.app import tune_gc
 from ride_trio.rpc import Keepalive, Server
 from ride_trio_loadgen.bench.echo_trio import coroutines, service_of
 from ride_trio_loadgen.bench.questions import ready
 
 # Idle connections are sent away after this; a soak's workers wait for that now and then.
-MAX_IDLE_S: Final = 1.0
+MAX_IDLE_S: Final = 2.0
 # So are those that are older than this; few workers stay longer.
-MAX_AGE_S: Final = 2.0
-GRACE_S: Final = 1.0
+MAX_AGE_S: Final = 3.0
+GRACE_S: Final = 3.0
 KEEPALIVE: Final = Keepalive(
     time_s=0.5, timeout_s=5, max_idle_s=MAX_IDLE_S, max_age_s=MAX_AGE_S, max_age_grace_s=GRACE_S
 )
@@ -38,7 +38,7 @@ async def main() -> None:
 
     async with trio.open_nursery() as nursery:
         port = await nursery.start(server.serve_async)
-        tune_interpreter()
+        tune_gc()
         ready(
             port,
             tasks=ask(lambda: trio.lowlevel.current_statistics().tasks_living),
