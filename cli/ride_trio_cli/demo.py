@@ -69,7 +69,6 @@ def demo(
         seed=seed,
         speedup=_KEPT_SPEEDUP if keep else _SPEEDUP,
         connections=_CONNECTIONS,
-        guests=True,  # whoever opens the page may ask for a ride
         match_timeout_s=settings.match_timeout_s,
         heartbeat_s=settings.heartbeat_interval_s,
         guests=True,  # whoever asks for a ride on the page
