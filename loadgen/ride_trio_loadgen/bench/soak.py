@@ -87,7 +87,7 @@ class Worker:
         """Connect, do something, leave."""
         try:
             await self._visit()
-        except* purerpc.UnavailableError as group:
+        except* purerpc.RpcFailedError as group:
             # On a machine that is too busy a client may be sent away as idle before it has begun.
             if any("max_idle" not in str(error) for error in _each(group)):
                 raise
@@ -119,7 +119,7 @@ class Worker:
         with trio.fail_after(CALL_TIMEOUT_S):
             try:
                 await kind(channel)
-            except purerpc.UnavailableError as error:
+            except purerpc.RpcFailedError as error:
                 borne = next((what for what in _BORNE if what in str(error)), None)
                 if borne is None:
                     raise
