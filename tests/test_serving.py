@@ -17,7 +17,7 @@ from ride_trio.metrics import EngineMetrics
 from ride_trio.pb.grpc.health.v1 import health_pb2
 from ride_trio.pb.ride.v1 import ride_pb2
 from ride_trio.rpc import Channel
-from ride_trio.serving import caller_tokens, grpc_server
+from ride_trio.serving import caller_tokens, grpc_server, operator_check, operator_tokens
 
 HERE = {"grpc_listen_addr": "127.0.0.1:0", "http_listen_addr": "off", "metrics_listen_addr": "127.0.0.1:0"}
 
@@ -110,3 +110,20 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, setting: str, text:
 def test_settings_that_do_not_go_together(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="AUTH_"):
         load_settings({}, {name.upper(): value for name, value in given.items()})
+
+
+def test_who_is_an_operator_over_grpc(tmp_path: Path) -> None:
+    (tmp_path / "operators").write_text("s3cret olga\n")
+    local, public = load_settings({**HERE}, {}), load_settings({}, {})
+    settings = load_settings({**HERE, "operator_tokens": str(tmp_path / "operators")}, {})
+    operators = operator_tokens(settings)
+    assert operators is not None
+    for check, token, allowed in (
+        (operator_check(local, None, None), None, True),
+        (operator_check(local, operators, None), None, False),
+        (operator_check(public, None, None), None, False),
+        (operator_check(settings, None, operators), None, False),
+        (operator_check(settings, None, operators), "wrong", False),
+        (operator_check(settings, None, operators), "s3cret", True),
+    ):
+        assert check(token) is allowed

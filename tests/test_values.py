@@ -152,3 +152,14 @@ def test_sizes(text: str, size: int, canonical: str) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text)):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")),
+        *((host, False) for host in ("", "0.0.0.0", "::", "192.168.1.1", "localhost.example")),
+    ],
+)
+def test_what_only_this_machine_reaches(host: str, local: bool) -> None:
+    assert Address(host, 1).is_loopback is local

@@ -221,3 +221,16 @@ async def test_answers_are_counted_by_status(site: Site) -> None:
     await site.get("/healthz")
     await site.get("/nothing")
     assert [site.metrics.requests(code).n for code in ("200", "404")] == [1, 1]
+
+
+async def test_connections_of_one_address_are_bounded_websockets_among_them(site: Site) -> None:
+    for _ in range(MAX_CONNECTIONS + 1):
+        stream = await site.connect()
+        await stream.send_all(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+        await stream.receive_some()
+    assert site.metrics.connections.n == 0
+    assert await rest(await site.connect()) == b""
+    assert site.metrics.refused("peer_limit").n == 1
+    await stream.aclose()
+    await wait_all_tasks_blocked()
+    assert (await site.get("/healthz"))[0] == 200

@@ -4,11 +4,14 @@ from struct import unpack
 
 import pytest
 
+from ride_trio.city import Change
+from ride_trio.city.observer import Matched
 from ride_trio.errors import BadRequestError, SessionTakenOverError, ShutdownError
 from ride_trio.matching import Ride, User
 from ride_trio.pb.ride.v1.ride_pb2 import (
     Ack,
     BroadcastEvent,
+    CityView,
     Disconnect,
     Error,
     MatchEvent,
@@ -88,3 +91,11 @@ def test_the_clock_rises_over_all_kinds(envelopes: Envelopes) -> None:
         envelopes.ack("2"),
     ]
     assert [decode(data).lamport_time for data in sent] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_view_of_the_city(envelopes: Envelopes) -> None:
+    change = Change(3, True, b"c" * 16, b"r" * 4, [Matched("r7", 1, 2)], b"z" * 12, 9, True)
+    view = decode(envelopes.city_view(change)).city_view
+    assert (view.sequence, view.snapshot, view.total, view.sampled) == (3, True, 9, True)
+    assert (view.changed, view.removed, view.zones) == (b"c" * 16, b"r" * 4, b"z" * 12)
+    assert list(view.matched) == [CityView.Matched(ride_id="r7", rider_handle=1, driver_handle=2)]

@@ -184,3 +184,12 @@ async def test_the_broker_explains_itself() -> None:
     await registered(broker, "ann", HERE)
     assert repr(broker) == ("<Broker BrokerStatistics(sessions=1, zones=1, shards=4, fullest_shard=1, draining=False)>")
     assert any(repr(shard).endswith("1 sessions, 1 zones>") or "1 zones" in repr(shard) for shard in broker._shards)
+
+
+async def test_all_sessions_and_zones_can_be_looked_at() -> None:
+    broker = make_broker()
+    ann, bob = await registered(broker, "ann", HERE), await registered(broker, "bob", HERE)
+    carl = await registered(broker, "carl", THERE)
+    await registered(broker, "nowhere")
+    assert {session.user_id for session in broker.sessions()} == {"ann", "bob", "carl", "nowhere"}
+    assert {zone.cell: zone.members for zone in broker.zones()} == {HERE: {ann, bob}, THERE: {carl}}

@@ -45,6 +45,17 @@ async def test_first_in_first_out() -> None:
     assert pulled(outbox) == [b"1", b"2", b"3"]
 
 
+async def test_it_is_empty_when_all_is_pulled() -> None:
+    outbox = make_outbox(1)
+    assert outbox.is_empty
+    outbox.push(b"1")
+    outbox.push(b"2")
+    assert outbox.pull() == b"1"
+    assert not outbox.is_empty
+    assert outbox.pull() == b"2"
+    assert outbox.is_empty
+
+
 async def test_the_connection_is_woken_once_until_all_is_pulled() -> None:
     outbox = make_outbox()
     reader = Reader(outbox)
