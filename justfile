@@ -44,3 +44,7 @@ gen-check:
 # Compare and measure: just bench rpc
 bench *options:
     ride-trio bench {{ options }}
+
+# Make docs/screenshots/ anew from a running demo; needs Chromium.
+screenshots:
+    python -m tests.gateway.screenshots

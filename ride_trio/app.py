@@ -3,7 +3,7 @@
 Metrics <── everything counts
 RideContext (broker, dispatcher, envelopes) <── RideStreamService <── rpc.Server (GRPC_LISTEN_ADDR)
      └──> RideJournal ──> EventLog <── TakhinService <──┘
-dispatcher <── matching loop                     Gateway (METRICS_LISTEN_ADDR) ──> Metrics
+dispatcher <── matching loop       Web (HTTP_LISTEN_ADDR, METRICS_LISTEN_ADDR) ──> RideContext, Metrics
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,14 +24,14 @@ import trio
 from ride_trio.config import Settings
 from ride_trio.errors import DataDirError, ListenError
 from ride_trio.eventlog import EventLog, LogOptions
-from ride_trio.gateway import Gateway
 from ride_trio.matching import run_matching
 from ride_trio.metrics import Metrics
 from ride_trio.rpc.health import HealthService
 from ride_trio.rpc.reflection import reflection_services
 from ride_trio.services import RideContext, RideJournal, RideStreamService, TakhinService
-from ride_trio.serving import grpc_server
+from ride_trio.serving import caller_tokens, grpc_server, operator_check, operator_tokens
 from ride_trio.values import Address
+from ride_trio.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Bound:
 
     grpc: Address
     metrics: Address
+    http: Address | None
 
 
 class App:
@@ -67,12 +68,14 @@ class App:
         self.metrics = Metrics()
         now = trio.lowlevel.current_clock().current_time
         self.health = HealthService()
-        self.gateway = Gateway(self.metrics.exposition)
         self.log = EventLog(Path(settings.data_dir), self.metrics.log, _log_options(settings))
         self.journal = RideJournal(self.log, locations=settings.log_locations)
         self.rides = RideContext.build(settings, self.metrics.rides, now, self.journal)
-        self.server = grpc_server(settings, self.metrics.engine)
-        self._services = [RideStreamService(self.rides).service, TakhinService(self.log).service, self.health.service]
+        tokens, operators = caller_tokens(settings), operator_tokens(settings)
+        self.web = Web(settings, self.metrics, self.rides, self.log, tokens, operators)
+        self.server = grpc_server(settings, self.metrics.engine, tokens)
+        rides = RideStreamService(self.rides, operator_check(settings, tokens, operators))
+        self._services = [rides.service, TakhinService(self.log).service, self.health.service]
         for service in (*self._services, *reflection_services(self._services)):
             self.server.add_service(service)
 
@@ -86,7 +89,7 @@ class App:
                     bound = await self._start(nursery)
                     self._announce()
                     tune_gc()
-                    log.info("listening: grpc=%s metrics=%s", bound.grpc, bound.metrics)
+                    log.info("listening: grpc=%s metrics=%s http=%s", bound.grpc, bound.metrics, bound.http)
                     task_status.started(bound)
                     await self._until_stopped(nursery, signals)
                 nursery.cancel_scope.cancel()
@@ -95,6 +98,7 @@ class App:
 
     async def _start(self, nursery: trio.Nursery) -> Bound:
         settings = self.settings
+        nursery.start_soon(self.rides.city.run, name="city")
         nursery.start_soon(
             run_matching,
             self.rides.dispatcher,
@@ -106,26 +110,16 @@ class App:
         port: int = await _listening(
             "GRPC_LISTEN_ADDR", settings.grpc_listen_addr, lambda: nursery.start(self.server.serve_async)
         )
-        http_port = await _listening(
-            "METRICS_LISTEN_ADDR", settings.metrics_listen_addr, lambda: self._start_gateway(nursery)
-        )
-        return Bound(
-            Address(settings.grpc_listen_addr.host, port), Address(settings.metrics_listen_addr.host, http_port)
-        )
-
-    async def _start_gateway(self, nursery: trio.Nursery) -> int:
-        address = self.settings.metrics_listen_addr
-        listeners = await trio.open_tcp_listeners(address.port, host=address.host or None)
-        if not address.port:  # each address family got a port of its own: the first one's is told
-            for other in listeners[1:]:
-                await other.aclose()
-            del listeners[1:]
-        await nursery.start(trio.serve_listeners, self.gateway.serve_stream, listeners)
-        port: int = listeners[0].socket.getsockname()[1]
-        return port
+        metrics, http = settings.metrics_listen_addr, settings.http_listen_addr
+        metrics_port = await _listening("METRICS_LISTEN_ADDR", metrics, lambda: self.web.start_metrics(nursery))
+        bound = Bound(Address(settings.grpc_listen_addr.host, port), Address(metrics.host, metrics_port), None)
+        if http is None:
+            return bound
+        http_port = await _listening("HTTP_LISTEN_ADDR", http, lambda: self.web.start(http, nursery))
+        return replace(bound, http=Address(http.host, http_port))
 
     def _announce(self) -> None:
-        self.gateway.ready = True
+        self.web.probes.ready = True
         for name in ("", *(service.name for service in self._services)):
             self.health.set(name, serving=True)
 
@@ -141,12 +135,14 @@ class App:
 
     async def _stop(self, scope: trio.CancelScope) -> None:
         """Send nobody new here, end every session and every call, within the grace time."""
-        self.gateway.ready = False
+        self.web.probes.ready = False
         self.health.stop()
-        grace_s = self.settings.shutdown_grace_s
+        grace_s = max(0.0, self.settings.shutdown_grace_s - EXIT_RESERVE_S)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.rides.broker.drain)
-            await self.server.shutdown(max(0.0, grace_s - EXIT_RESERVE_S))
+            async with trio.open_nursery() as transports:
+                transports.start_soon(self.web.websockets.wait_all_closed, grace_s)
+                transports.start_soon(self.server.shutdown, grace_s)
             nursery.cancel_scope.cancel()
         log.info("stopped: %s", self.server.statistics())
         scope.cancel()

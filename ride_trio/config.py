@@ -76,6 +76,10 @@ def _parse_yes_or_no(text: str) -> bool:
     return text.lower() in _YES
 
 
+def _parse_address_or_off(text: str) -> Address | None:
+    return None if text in ("", "off") else parse_address(text)
+
+
 def _parse_log_level(text: str) -> str:
     if text.lower() not in _LOG_LEVELS:
         raise ValueError(text)
@@ -87,6 +91,9 @@ def _count(high: int) -> Kind:
 
 
 _ADDRESS = Kind(parse_address, str, f"HOST:PORT, :PORT or [IPV6]:PORT with a port from 0 to {MAX_PORT}", "HOST:PORT")
+_ADDRESS_OR_OFF = Kind(
+    _parse_address_or_off, lambda address: str(address or "off"), f"{_ADDRESS.allowed}, or off", "HOST:PORT|off"
+)
 _DURATION = Kind(
     _within(parse_duration, 1e-9, _MAX_DURATION_S),
     format_duration,
@@ -144,8 +151,8 @@ class Settings:
     """The effective settings. Built directly, it is not checked; `load_settings` checks."""
 
     grpc_listen_addr: Address = _setting(":7443", _ADDRESS, "where gRPC clients connect")
-    http_listen_addr: Address = _setting(
-        ":8080", _ADDRESS, "reserved for browsers and WebSocket clients: nothing listens there yet"
+    http_listen_addr: Address | None = _setting(
+        ":8080", _ADDRESS_OR_OFF, "where browsers and WebSocket clients connect"
     )
     metrics_listen_addr: Address = _setting(":9090", _ADDRESS, "where Prometheus reads /metrics")
     max_sessions: int = _setting("1200000", _count(10_000_000), "live sessions; a ceiling, the next one is refused")
@@ -181,6 +188,13 @@ class Settings:
     auth_jwt_issuer: str = _setting("", _TEXT, "what `iss` of such tokens has to be; empty does not look")
     auth_jwt_audience: str = _setting("", _TEXT, "what `aud` of such tokens has to be")
     auth_tokens: str = _setting("", _PATH, "file of callers' tokens: a token and its user a line")
+    http_tls_cert: str = _setting("", _PATH, "PEM file of the certificate for HTTP_LISTEN_ADDR; read again on change")
+    http_tls_key: str = _setting("", _PATH, "PEM file of its key")
+    http_allowed_origins: str = _setting(
+        "", _TEXT, "origins of other sites' pages that may connect, by commas, such as https://app.example.org"
+    )
+    operator_tokens: str = _setting("", _PATH, "file of operators' tokens: a token and its operator's name a line")
+    map_tile_url: str = _setting("", _TEXT, "where the page's map gets tiles, such as https://host/{z}/{x}/{y}.png")
     reuse_port: bool = _setting("no", _YES_OR_NO, "whether several processes may listen on GRPC_LISTEN_ADDR")
     listen_backlog: int = _setting("4096", _count(65_535), "connections that wait in the kernel to be accepted")
     tcp_user_timeout_s: float = _setting(
@@ -294,6 +308,8 @@ def _check_together(found: Mapping[str, Resolved]) -> None:
         ("grpc_tls_cert", "grpc_tls_key"),
         ("grpc_tls_cert", "grpc_tls_client_ca"),
         ("grpc_tls_client_ca", "grpc_tls_client_names"),
+        ("http_tls_key", "http_tls_cert"),
+        ("http_tls_cert", "http_tls_key"),
     ):
         if found[by].value and not found[needed].value:
             _refuse(found[by], f"it needs {found[needed].setting.env}, too")

@@ -7,6 +7,8 @@
     ├── RequestError                one request is answered with it; the session lives on
     │   ├── BadRequestError         BAD_REQUEST
     │   ├── IllegalTransitionError  ILLEGAL_TRANSITION
+    │   ├── NotAllowedError         NOT_ALLOWED
+    │   ├── ObserverLimitError      OBSERVER_LIMIT       may be asked again
     │   ├── NoDriverFoundError      NO_DRIVER_FOUND      may be asked again
     │   └── LogError                of the durable log
     │       ├── UnknownTopicError               UNKNOWN_TOPIC
@@ -52,6 +54,7 @@ class GrpcStatus(IntEnum):
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
@@ -131,6 +134,21 @@ class IllegalTransitionError(RequestError):
     code = "ILLEGAL_TRANSITION"
     grpc_status = GrpcStatus.FAILED_PRECONDITION
     retryable = False
+
+
+class NotAllowedError(RequestError):
+    """The request is one that only operators may make."""
+
+    code = "NOT_ALLOWED"
+    grpc_status = GrpcStatus.PERMISSION_DENIED
+    retryable = False
+
+
+class ObserverLimitError(RequestError):
+    """Very many observe the city already."""
+
+    code = "OBSERVER_LIMIT"
+    grpc_status = GrpcStatus.RESOURCE_EXHAUSTED
 
 
 class NoDriverFoundError(RequestError):

@@ -194,6 +194,7 @@ class RideMetrics:
         self._window = Histograms("ride_match_window_seconds", "Work in one matching window.", WINDOW_BUCKETS_S)
         self._waiting = Counts("ride_match_waiting_riders", "Riders waiting for a driver.", kind="gauge")
         self._free = Counts("ride_match_free_drivers", "Drivers that can be matched.", kind="gauge")
+        self._observers = Counts("ride_city_observers", "Sessions that observe the city.", kind="gauge")
         self.active = self._active()
         self.session_duration = self._duration()
         self.queue_depth = self._depth()
@@ -202,6 +203,28 @@ class RideMetrics:
         self.match_window = self._window()
         self.waiting_riders = self._waiting()
         self.free_drivers = self._free()
+        self.observers = self._observers()
+
+
+class HttpMetrics:
+    """HTTP, and WebSockets as connections; what sessions over them do is with the rides."""
+
+    def __init__(self) -> None:
+        self.requests = Counts("ride_http_requests_total", "HTTP requests answered, by status.", ("code",))
+        self._connections = Counts("ride_http_connections", "Open connections that speak HTTP.", kind="gauge")
+        self.refused = Counts(
+            "ride_http_refused_total",
+            "Connections closed and WebSockets refused before they began, by reason.",
+            ("reason",),
+        )
+        self._websockets = Counts("ride_websocket_connections", "Open WebSockets.", kind="gauge")
+        self.closed = Counts("ride_websocket_closed_total", "WebSockets ended, by close code.", ("code",))
+        self._held = Counts(
+            "ride_websocket_held_total", "Times that a WebSocket's input had to wait for room for its answer."
+        )
+        self.connections = self._connections()
+        self.websockets = self._websockets()
+        self.held = self._held()
 
 
 class LogMetrics:
@@ -268,7 +291,7 @@ class LogMetrics:
         yield from (ends, lags, buffered)
 
 
-def _families(group: EngineMetrics | RideMetrics | LogMetrics) -> Iterator[Counts | Histograms]:
+def _families(group: EngineMetrics | RideMetrics | HttpMetrics | LogMetrics) -> Iterator[Counts | Histograms]:
     return (value for value in vars(group).values() if isinstance(value, Counts | Histograms))
 
 
@@ -285,17 +308,19 @@ class _Collector:
 
 
 class Metrics:
-    """The metrics of one server: build one, hand `engine`, `rides` and `log` to those who count, expose the rest."""
+    """The metrics of one server: build one, hand its groups to those who count, expose the rest."""
 
     def __init__(self) -> None:
         self.engine = EngineMetrics()
         self.rides = RideMetrics()
+        self.http = HttpMetrics()
         self.log = LogMetrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        families = (*_families(self.engine), *_families(self.rides), *_families(self.log))
+        groups = (self.engine, self.rides, self.http, self.log)
+        families = [family for group in groups for family in _families(group)]
         self.registry.register(_Collector(families, self.log.gauges))
 
     def exposition(self) -> tuple[bytes, str]:

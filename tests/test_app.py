@@ -35,7 +35,12 @@ from tests.services.house import at, bodies, heartbeat, hello, status
 PATIENCE_S = 20.0
 LOOPBACK = Address("127.0.0.1", 0)
 SETTINGS = replace(
-    Settings(), grpc_listen_addr=LOOPBACK, metrics_listen_addr=LOOPBACK, match_window_s=0.05, shutdown_grace_s=3.0
+    Settings(),
+    grpc_listen_addr=LOOPBACK,
+    http_listen_addr=LOOPBACK,
+    metrics_listen_addr=LOOPBACK,
+    match_window_s=0.05,
+    shutdown_grace_s=3.0,
 )
 RideClient = ClientCall[ClientEnvelope, ServerEnvelope]
 
@@ -289,7 +294,7 @@ async def test_the_second_signal_does_not_wait() -> None:
 # -------------------------------------------------------------------- starting
 
 
-@pytest.mark.parametrize("name", ["grpc_listen_addr", "metrics_listen_addr"])
+@pytest.mark.parametrize("name", ["grpc_listen_addr", "http_listen_addr", "metrics_listen_addr"])
 async def test_an_address_in_use_is_named(name: str) -> None:
     (taken,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     address = Address("127.0.0.1", taken.socket.getsockname()[1])

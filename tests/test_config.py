@@ -148,6 +148,11 @@ def test_two_listeners_cannot_share_an_address() -> None:
         load_settings({}, {"METRICS_LISTEN_ADDR": ":7443", "GRPC_LISTEN_ADDR": ":7443"})
 
 
+def test_the_web_gateway_can_be_switched_off() -> None:
+    assert load_settings({"http_listen_addr": ""}, {}).http_listen_addr is None
+    assert load_settings({}, {"HTTP_LISTEN_ADDR": "off"}).http_listen_addr is None
+
+
 def test_several_listeners_may_ask_for_any_port() -> None:
     anywhere = dict.fromkeys(("GRPC_LISTEN_ADDR", "HTTP_LISTEN_ADDR", "METRICS_LISTEN_ADDR"), "127.0.0.1:0")
     assert load_settings({}, anywhere).metrics_listen_addr == Address("127.0.0.1", 0)
@@ -158,6 +163,8 @@ def test_several_listeners_may_ask_for_any_port() -> None:
     [
         ({"grpc_tls_cert": "c.pem"}, "GRPC_TLS_KEY, too"),
         ({"grpc_tls_key": "k.pem"}, "GRPC_TLS_CERT, too"),
+        ({"http_tls_cert": "c.pem"}, "HTTP_TLS_KEY, too"),
+        ({"http_tls_key": "k.pem"}, "HTTP_TLS_CERT, too"),
         ({"grpc_tls_client_ca": "ca.pem"}, "GRPC_TLS_CERT, too"),
         (
             {"grpc_tls_cert": "c", "grpc_tls_key": "k", "grpc_tls_client_names": "a"},

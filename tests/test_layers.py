@@ -40,7 +40,7 @@ def room(*rooms: str, libraries: str = "", not_stdlib: str = "") -> Room:
 
 
 BOTTOM = ("ride_trio.config", "ride_trio.errors", "ride_trio.metrics", "ride_trio.values")
-DOMAIN = ("ride_trio.sessions", "ride_trio.matching", "ride_trio.eventlog")
+DOMAIN = ("ride_trio.sessions", "ride_trio.matching", "ride_trio.city", "ride_trio.eventlog")
 RPC = ("ride_trio.rpc", "ride_trio.pb")
 NOT_SANS_IO = "asyncio select selectors signal socket ssl subprocess threading time"
 
@@ -55,12 +55,18 @@ ROOMS = {
     "ride_trio.rpc": room(*BOTTOM, "ride_trio.wire", "ride_trio.pb", libraries="google jwt purerpc trio"),
     "ride_trio.sessions": room(*BOTTOM, libraries="trio"),
     "ride_trio.matching": room(*BOTTOM, "ride_trio.sessions", libraries="trio"),
+    "ride_trio.city": room(*BOTTOM, "ride_trio.sessions", "ride_trio.matching", libraries="trio"),
     "ride_trio.eventlog": room(*BOTTOM, libraries="crc32c trio"),
     "ride_trio.services": room(*BOTTOM, *DOMAIN, *RPC, "ride_trio", libraries="google purerpc trio"),
-    "ride_trio.gateway": room(*BOTTOM, *DOMAIN, libraries="h11 trio trio_websocket"),
+    "ride_trio.gateway": room(
+        *BOTTOM, *DOMAIN, "ride_trio", "ride_trio.pb", libraries="google h11 trio trio_websocket wsproto"
+    ),
     "ride_trio.serving": room(*BOTTOM, *RPC),
-    "ride_trio.app": room(
+    "ride_trio.web": room(
         *BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.serving", "ride_trio.gateway", libraries="trio"
+    ),
+    "ride_trio.app": room(
+        *BOTTOM, *DOMAIN, *RPC, "ride_trio.services", "ride_trio.serving", "ride_trio.web", libraries="trio"
     ),
     "ride_trio_loadgen": room(*BOTTOM, *RPC, libraries="google hdrh purerpc rich trio"),
     # A bench starts the servers that it measures, and plays clients that no library would be.

@@ -17,20 +17,20 @@ from ride_trio.metrics import EngineMetrics
 from ride_trio.pb.grpc.health.v1 import health_pb2
 from ride_trio.pb.ride.v1 import ride_pb2
 from ride_trio.rpc import Channel
-from ride_trio.serving import grpc_server
+from ride_trio.serving import caller_tokens, grpc_server
 
-HERE = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0"}
+HERE = {"grpc_listen_addr": "127.0.0.1:0", "http_listen_addr": "off", "metrics_listen_addr": "127.0.0.1:0"}
 
 
 def test_times_of_0_mean_never() -> None:
-    server = grpc_server(load_settings({"max_connection_idle_s": "0s"}, {}), EngineMetrics())
+    server = grpc_server(load_settings({"max_connection_idle_s": "0s"}, {}), EngineMetrics(), None)
     assert server.keepalive.max_idle_s == server.keepalive.max_age_s == math.inf
     assert server.options.user_timeout_s is None
 
 
 def test_limits_reach_the_server() -> None:
     given = {"max_concurrent_streams": "7", "max_message_bytes": "1MiB", "reuse_port": "yes", "listen_backlog": "9"}
-    server = grpc_server(load_settings(given, {}), EngineMetrics())
+    server = grpc_server(load_settings(given, {}), EngineMetrics(), None)
     assert (server.limits.max_concurrent_streams, server.limits.max_message) == (7, 2**20)
     assert (server.options.reuse_port, server.options.backlog) == (True, 9)
 
@@ -98,9 +98,9 @@ async def test_who_has_no_token_is_refused_and_who_has_one_is_its_user(nursery: 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path, setting: str, text: str, why: str) -> None:
     (tmp_path / "file").write_text(text)
     with pytest.raises(OSError, match=rf"{tmp_path}/file: .*{why}"):
-        grpc_server(load_settings({setting: str(tmp_path / "file")}, {}), EngineMetrics())
+        caller_tokens(load_settings({setting: str(tmp_path / "file")}, {}))
     with pytest.raises(FileNotFoundError):
-        grpc_server(load_settings({setting: str(tmp_path / "none")}, {}), EngineMetrics())
+        caller_tokens(load_settings({setting: str(tmp_path / "none")}, {}))
 
 
 @pytest.mark.parametrize(

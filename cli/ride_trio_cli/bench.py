@@ -63,6 +63,19 @@ def slow_peer(
 
 
 @app.command()
+def websockets(
+    sockets: Annotated[int, typer.Option(help="WebSockets that are held.", min=1)] = 10_000,
+) -> None:
+    """Memory an idle WebSocket, CPU a handshake, and whether the server still answers among them."""
+    from ride_trio_loadgen.bench import websockets as bench_websockets
+
+    try:
+        _end(bench_websockets.main(sockets))
+    except ValueError as error:
+        fail(str(error))
+
+
+@app.command()
 def attacks(
     only: Annotated[str, typer.Option(help="Parts of attacks' names, with commas between; all by default.")] = "",
     seconds: Annotated[float, typer.Option(help="Length of a round, without and beside each.", min=0.5)] = 2.5,

@@ -1,4 +1,4 @@
-"""`ride-trio demo`: a server and a city of clients on this machine, for some seconds, then a report."""
+"""`ride-trio demo`: a server and a city of clients on this machine, for some seconds or until Ctrl-C, then a report."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ _LOOPBACK = dict.fromkeys(_ADDRESSES, "127.0.0.1:0")
 _QUIET = {"log_level": "warning"}  # unless a level is asked for: the report should not drown in the log
 _RATE_HZ = 2.0  # positions a second from each driver: lively enough to watch, nothing to a server
 _SPEEDUP = 20.0  # the city in fast motion: trips end, and riders ask again, within the seconds of a demo
+_KEPT_SPEEDUP = 4.0  # of a city to look at: faster than that, cars leap
+_CROWD = (40, 20)  # drivers, riders
+_KEPT_CROWD = (120, 50)  # enough that a map is alive everywhere
+_FOR_EVER_S = 10 * 365 * 86_400.0
 _CONNECTIONS = 4  # several, so that sessions meet across connections
 _SPARE_TIME_S = 60.0  # beyond what is asked for: to start, to leave, to stop
 
@@ -35,15 +39,21 @@ _SPARE_TIME_S = 60.0  # beyond what is asked for: to start, to leave, to stop
 def demo(
     overrides: dict[str, str],
     duration: Annotated[str, typer.Option(help="How long the load runs.", metavar="DURATION")] = "10s",
-    drivers: Annotated[int, typer.Option(help="Drivers of the synthetic city.", min=1)] = 40,
-    riders: Annotated[int, typer.Option(help="Riders of the synthetic city.", min=1)] = 20,
+    keep: Annotated[bool, typer.Option("--keep", help="Run until Ctrl-C, as a city to look at.")] = False,
+    drivers: Annotated[
+        int | None, typer.Option(help="Drivers of the synthetic city.  [40, kept 120]", min=1, show_default=False)
+    ] = None,
+    riders: Annotated[
+        int | None, typer.Option(help="Riders of the synthetic city.  [20, kept 50]", min=1, show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the city's chance; the same seed is the same city.")] = 1,
     json_file: ReportFile = None,
 ) -> None:
     """Run a server and a load against it, then print a report.
 
-    Binds loopback only, on ports that are free. Exit code 0 if nothing went wrong and riders were matched. Ctrl-C ends
-    it early with the report of the time until then (exit code 130), a second one at once.
+    Binds loopback only, on ports that are free, and says where a browser finds the city. Exit code 0 if nothing went
+    wrong and riders were matched. Ctrl-C ends it early with the report of the time until then (exit code 130, with
+    --keep as usual), a second one at once.
     """
     from ride_trio_cli.rides import RidesFailedError, RidesPlan
 
@@ -52,15 +62,16 @@ def demo(
     plan = RidesPlan(
         target_host="127.0.0.1",
         target_port=0,
-        drivers=drivers,
-        riders=riders,
-        duration_s=read_duration("--duration", duration),
+        drivers=drivers or (_KEPT_CROWD if keep else _CROWD)[0],
+        riders=riders or (_KEPT_CROWD if keep else _CROWD)[1],
+        duration_s=_FOR_EVER_S if keep else read_duration("--duration", duration),
         rate_hz=_RATE_HZ,
         seed=seed,
-        speedup=_SPEEDUP,
+        speedup=_KEPT_SPEEDUP if keep else _SPEEDUP,
         connections=_CONNECTIONS,
         match_timeout_s=settings.match_timeout_s,
         heartbeat_s=settings.heartbeat_interval_s,
+        guests=True,  # whoever asks for a ride on the page
     )
     try:
         with TemporaryDirectory(prefix="ride-trio-demo-") as folder:
@@ -71,7 +82,7 @@ def demo(
     except EndedAtOnceError:
         fail_interrupted("ended at once, without a report")
     publish(report, json_file)
-    if interrupted:
+    if interrupted and not keep:
         fail_interrupted("interrupted: the report is of the time until then")
     _judge(report, exit_code)
 
@@ -82,6 +93,7 @@ async def _demo(given: Mapping[str, str], grace_s: float, plan: RidesPlan, stop:
 
     with trio.fail_after(plan.duration_s + plan.match_timeout_s + grace_s + _SPARE_TIME_S):
         async with server_process(given) as server:
+            typer.echo(f"the city is at http://{server.http}/")
             report = await run_with_progress(replace(plan, target_port=server.grpc.port), stop)
             return report, await server.stop(grace_s)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ride_trio import __version__
-from ride_trio_cli import bench, config, consume, demo, groups, load, log, produce, serve, topics
+from ride_trio_cli import bench, config, consume, demo, groups, load, log, produce, serve, top, topics
 from ride_trio_cli.settings_options import with_settings_options
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(with_settings_options(serve.serve))
 app.command()(with_settings_options(config.config))
 app.command()(with_settings_options(demo.demo, leave_out=demo.OWN_SETTINGS))
+app.command()(top.top)
 app.add_typer(load.app, name="load")
 app.add_typer(bench.app, name="bench")
 app.add_typer(topics.app, name="topics")

@@ -26,8 +26,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    Prints one line when it is ready: `ready grpc=HOST:PORT metrics=HOST:PORT`. The log goes to standard
-    error.
+    Prints one line when it is ready: `ready grpc=HOST:PORT metrics=HOST:PORT http=HOST:PORT`. The log goes to
+    standard error.
     """
     settings = load_settings(overrides)
     logging.basicConfig(
@@ -54,7 +54,7 @@ async def _serve(settings: Settings, ready: trio.Event, stop_with_stdin: bool) -
         async with trio.open_nursery() as server:
             bound = await server.start(app.serve, settings)
             ready.set()
-            typer.echo(f"ready grpc={bound.grpc} metrics={bound.metrics}")
+            typer.echo(f"ready grpc={bound.grpc} metrics={bound.metrics} http={bound.http or 'off'}")
         nursery.cancel_scope.cancel()
 
 

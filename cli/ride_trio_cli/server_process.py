@@ -14,7 +14,7 @@ import trio
 from ride_trio.config import SETTINGS
 from ride_trio.values import Address, parse_address
 
-_READY = re.compile(rb"^ready grpc=(\S+) metrics=(\S+)$", re.MULTILINE)
+_READY = re.compile(rb"^ready grpc=(\S+) metrics=(\S+) http=(\S+)$", re.MULTILINE)
 _START_TIMEOUT_S = 15.0  # importing and binding take under one; a loaded CI machine gets its time
 _KILL_TIMEOUT_S = 5.0  # beyond the shutdown grace, for what the process does after it
 _READ_BYTES = 4096  # far more than the ready line
@@ -26,11 +26,12 @@ class ServerFailedError(Exception):
 
 @dataclass(slots=True)
 class ServerProcess:
-    """A running server. `grpc` and `metrics` are where it really listens."""
+    """A running server. `grpc`, `metrics` and `http` are where it really listens; the last is None if it does not."""
 
     process: trio.Process
     grpc: Address
     metrics: Address
+    http: Address | None
 
     async def stop(self, grace_s: float) -> int:
         """End it with SIGTERM, with SIGKILL if that takes longer than it should.
@@ -80,8 +81,9 @@ async def _when_ready(process: trio.Process) -> ServerProcess:
         while chunk := await process.stdout.receive_some(_READ_BYTES):
             said += chunk
             if match := _READY.search(said):
-                grpc, metrics = (parse_address(text.decode()) for text in match.groups())
-                return ServerProcess(process, grpc, metrics)
+                grpc, metrics, http = (text.decode() for text in match.groups())
+                found = None if http == "off" else parse_address(http)
+                return ServerProcess(process, parse_address(grpc), parse_address(metrics), found)
         raise ServerFailedError("the server ended before it was ready")
     raise ServerFailedError(f"the server was not ready within {_START_TIMEOUT_S:.0f} s")
 

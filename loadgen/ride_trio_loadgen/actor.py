@@ -28,6 +28,7 @@ class World:
         speedup: seconds of city time in a second of the trio clock.
         city_start_s: city time (unix time of a trace; 0 for the synthetic city) at `wall_start_s`.
         wall_start_s: trio clock when the city's time begins to run.
+        guests: whether drivers serve riders who are not of this run.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class World:
     speedup: float
     city_start_s: float
     wall_start_s: float
+    guests: bool = False
     stopping: bool = False  # no new requests
 
     def wall_s(self, city_s: float) -> float:

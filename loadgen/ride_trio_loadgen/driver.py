@@ -120,6 +120,8 @@ class Driver(Actor):
             self.record.may_match = False
         if not self._unacked:
             self.settled(now_s)
+        if not ack.success and ride is not None and ride.guest:
+            self.world.ledger.cancel(ride)  # the guest has called it off, or is gone
         return ack.success or (ride is not None and ride.off)
 
     def settled(self, now_s: float) -> None:
@@ -164,6 +166,14 @@ class CityDriver(Driver):
     def speed_mps(self) -> float:
         """Drawn for each drive."""
         return self._city.speed_mps(self._draw)
+
+    def matched(self, event: MatchEvent, now_s: float) -> None:
+        """See `session.Listener`. A guest is taken somewhere, too."""
+        if self.world.guests and event.ride_id not in self.world.ledger.rides:
+            pickup = Place(event.pickup_latitude, event.pickup_longitude)
+            goal = self._city.destination(self._draw, pickup)
+            self.world.ledger.welcome(Ride(event.ride_id, event.rider_id, now_s, pickup, goal, None, _nothing))
+        super().matched(event, now_s)
 
     def cruise(self, due_s: float) -> None:
         """Drive on to the next drawn destination, and so on."""
@@ -248,3 +258,7 @@ class TraceDriver(Driver):
         elif self._free is not None:
             self._free = False
             self.say(due_s, RideStatusUpdate.STATUS_ON_TRIP)
+
+
+def _nothing(now_s: float) -> None:
+    """Nobody of ours waits for a guest's ride to end."""

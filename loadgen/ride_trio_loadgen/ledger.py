@@ -57,6 +57,7 @@ class Ride:
 
     Args:
         trip_s: seconds of city time from pickup to drop-off; None: as long as the way takes.
+        guest: whether its rider is somebody else's: what that one is told, or says, is not seen here.
         on_over: called with the time (trio clock) when driver and rider have parted.
     """
 
@@ -73,6 +74,7 @@ class Ride:
     cancel_acked: bool = False
     release_said: bool = False  # by the driver
     released: bool = False  # and the server has acked it, perhaps before the rider heard of the match
+    guest: bool = False
 
     @property
     def off(self) -> bool:
@@ -117,6 +119,11 @@ class Ledger:
         self.rides[ride.ride_id] = ride
         self.open_requests += 1
         self.tally.requests += 1
+
+    def welcome(self, guest: Ride) -> None:
+        """A driver was told of somebody else's rider: from now on the ride is one like ours."""
+        guest.phase, guest.guest = Phase.MATCHED, True
+        self.rides[guest.ride_id] = guest
 
     def cancel(self, ride: Ride) -> None:
         """A rider says CANCELLED."""
@@ -168,8 +175,9 @@ class Ledger:
         if record.ride is ride:
             self.tally.error("match_twice", f"{record.driver_id} was told of {ride.ride_id} twice")
             return None
-        self._tell(ride.ride_id, record.driver_id, self._driver_told, self._rider_told)
-        if record.ride is not None and not record.ride.off:
+        if not ride.guest:
+            self._tell(ride.ride_id, record.driver_id, self._driver_told, self._rider_told)
+        if record.ride is not None and not record.ride.off and not record.ride.guest:  # a guest may have called it off
             words = f"{record.driver_id}: {ride.ride_id} while in {record.ride.ride_id}"
             self.tally.error("driver_in_two_rides", words)
             return None

@@ -45,6 +45,8 @@ class RidesPlan:
         connections: 0: about one for 100 sessions, and at least 2.
         match_timeout_s: the server's MATCH_TIMEOUT; how long an answer may take.
         heartbeat_s: seconds between heartbeats; drivers follow the server's Welcome instead.
+        guests: whether the synthetic city's drivers serve riders who are not of this run. Else a match with one is an
+            error.
 
     Raises:
         PlanError: a value out of range, or not finite.
@@ -62,6 +64,7 @@ class RidesPlan:
     connections: int = 0
     match_timeout_s: float = 30.0
     heartbeat_s: float = 5.0
+    guests: bool = False
 
     def __post_init__(self) -> None:
         for name in ("duration_s", "rate_hz", "speedup", "match_timeout_s", "heartbeat_s"):

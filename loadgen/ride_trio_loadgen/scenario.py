@@ -125,6 +125,7 @@ class _Run:
             speedup=plan.speedup,
             city_start_s=first_s,
             wall_start_s=trio.current_time(),
+            guests=plan.guests,
         )
         self.drivers: list[Actor] = []
         self.riders: list[Actor] = []

@@ -1,122 +1,168 @@
-"""A small HTTP/1.1 server for operators: `/metrics`, `/healthz`, `/readyz`.
+"""HTTP/1.1 on trio streams, without any idea of what is served.
 
 h11 parses, trio moves the bytes. Everything a client could make us wait for or keep is bounded: the size of a
-request's head, the time of a request from its connection's last answer to its own, and the number of connections.
+request's head and body, the time of a request from its connection's last answer to its own, and the number of
+connections.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import h11
 import trio
 
+from ride_trio.gateway.messages import Answer, Request
+from ride_trio.gateway.replay import ReplayStream
+from ride_trio.metrics import HttpMetrics
+
 log = logging.getLogger(__name__)
 
 # Bytes of a request's line and headers: what Prometheus sends is 300, what browsers send seldom 4,000; nginx and
 # Apache accept 8,000 a line.
 MAX_HEAD_BYTES: Final = 16_384
+# Bytes of a request's body that are kept: the one form that there is has a token in it.
+MAX_BODY_BYTES: Final = 4_096
 # Seconds from one answer to the next, the client's pause included. Prometheus scrapes every 15 to 60 s on a kept
 # connection, and simply connects anew where a pause was longer.
 REQUEST_TIMEOUT_S: Final = 30.0
-# Connections at once: a few scrapers and probes. The next one is closed at once.
-MAX_CONNECTIONS: Final = 64
+# Connections that speak HTTP at once: scrapers, probes, and a browser opens six. The next one is closed at once.
+MAX_CONNECTIONS: Final = 1_024
 READ_BYTES: Final = 16_384
+# A TLS connection says goodbye, and nobody waits long for it.
+CLOSE_S: Final = 1.0
 
 BOTH_DONE: Final = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
-PLAIN_TEXT: Final = "text/plain; charset=utf-8"
+
+# Takes a connection over, which then speaks another protocol.
+Takeover = Callable[[trio.abc.Stream], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request is answered with."""
-
-    status: HTTPStatus
-    body: bytes
-    content_type: str = PLAIN_TEXT
-    extra: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, status: HTTPStatus, *extra: tuple[str, str]) -> Answer:
-        """A status with its own name as the text."""
-        return cls(status, f"{status.phrase}\n".encode(), extra=extra)
-
-
-class Gateway:
+class HttpServer:
     """See the module's text.
 
     Args:
-        exposition: makes the body of `/metrics` and its content type.
-
-    Attributes:
-        ready: what `/readyz` says: whether new clients should be sent here.
+        answer: what a request is answered with, or who takes its connection over.
+        metrics: where to count.
+        max_connections: that speak HTTP at once.
+        max_per_peer: connections of one address, WebSockets among them.
     """
 
-    def __init__(self, exposition: Callable[[], tuple[bytes, str]]) -> None:
-        self.ready = False
-        self._exposition = exposition
+    def __init__(
+        self,
+        answer: Callable[[Request], Answer | Takeover],
+        metrics: HttpMetrics,
+        max_connections: int = MAX_CONNECTIONS,
+        max_per_peer: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._answer = answer
+        self._metrics = metrics
+        self._max_connections = max_connections
+        self._max_per_peer = max_per_peer
         self._connections = 0
+        self._peers: Counter[str] = Counter()
 
     def __repr__(self) -> str:
-        return f"<Gateway ready={self.ready}, {self._connections} connections>"
+        return f"<HttpServer, {self._connections} connections>"
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; never raises for what the peer does."""
-        self._connections += 1
+        peer = _peer(stream)
+        self._peers[peer] += 1
         try:
-            async with stream:
-                if self._connections <= MAX_CONNECTIONS:
-                    with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-                        await self._serve(stream)
+            if self._has_place(peer):
+                await self._serve_all(stream)
         except Exception:
             log.exception("an HTTP connection failed")
         finally:
-            self._connections -= 1
+            self._peers[peer] -= 1
+            if not self._peers[peer]:
+                del self._peers[peer]
+            with trio.move_on_after(CLOSE_S), suppress(trio.BrokenResourceError):
+                await stream.aclose()
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-        with trio.CancelScope() as patience:
-            while connection.our_state is h11.IDLE:
-                patience.deadline = trio.current_time() + REQUEST_TIMEOUT_S
-                await self._serve_request(connection, stream)
-                if connection.states == BOTH_DONE:
-                    connection.start_next_cycle()
+    def _has_place(self, peer: str) -> bool:
+        reason = "peer_limit" if self._peers[peer] > self._max_per_peer else "connections"
+        if reason == "connections" and self._connections < self._max_connections:
+            return True
+        self._metrics.refused(reason).n += 1
+        return False
 
-    async def _serve_request(self, connection: h11.Connection, stream: trio.abc.Stream) -> None:
+    async def _serve_all(self, stream: trio.abc.Stream) -> None:
+        takeover = None
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            takeover = await self._serve(stream)
+        if takeover is not None:
+            await takeover[0](takeover[1])
+
+    async def _serve(self, stream: trio.abc.Stream) -> tuple[Takeover, trio.abc.Stream] | None:
+        """Answer requests until the connection ends, or is to be taken over."""
+        self._count(1)
         try:
-            request = await _receive_request(connection, stream)
+            connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+            with trio.CancelScope() as patience:
+                while connection.our_state is h11.IDLE:
+                    patience.deadline = trio.current_time() + REQUEST_TIMEOUT_S
+                    taken_over = await self._serve_request(connection, stream)
+                    if taken_over is not None:
+                        return taken_over
+                    if connection.states == BOTH_DONE:
+                        connection.start_next_cycle()
+            return None
+        finally:
+            self._count(-1)
+
+    async def _serve_request(
+        self, connection: h11.Connection, stream: trio.abc.Stream
+    ) -> tuple[Takeover, trio.abc.Stream] | None:
+        replay = ReplayStream(stream, connection.trailing_data[0])
+        try:
+            request = await _receive_request(connection, replay)
         except h11.RemoteProtocolError as error:
             if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                await _send(connection, stream, Answer.of(HTTPStatus(error.error_status_hint)), with_body=True)
-            return
+                await self._send(connection, stream, Answer.of(HTTPStatus(error.error_status_hint)))
+            return None
+        except ValueError:  # HTTP, but a target that is none
+            await self._send(connection, stream, Answer.of(HTTPStatus.BAD_REQUEST))
+            return None
         if request is None:
             connection.send(h11.ConnectionClosed())
-        else:
-            await _send(connection, stream, self._answer(request), with_body=request.method != b"HEAD")
+            return None
+        answer = self._answer(request)
+        if isinstance(answer, Answer):
+            await self._send(connection, stream, answer, with_body=request.method != "HEAD")
+            return None
+        replay.rewind()
+        return answer, replay
 
-    def _answer(self, request: h11.Request) -> Answer:
-        if request.method not in (b"GET", b"HEAD"):
-            return Answer.of(HTTPStatus.METHOD_NOT_ALLOWED, ("allow", "GET, HEAD"))
-        match request.target.partition(b"?")[0]:
-            case b"/metrics":
-                body, content_type = self._exposition()
-                return Answer(HTTPStatus.OK, body, content_type)
-            case b"/healthz":
-                return Answer.of(HTTPStatus.OK)
-            case b"/readyz":
-                return Answer.of(HTTPStatus.OK if self.ready else HTTPStatus.SERVICE_UNAVAILABLE)
-            case _:
-                return Answer.of(HTTPStatus.NOT_FOUND)
+    async def _send(
+        self, connection: h11.Connection, stream: trio.abc.Stream, answer: Answer, *, with_body: bool = True
+    ) -> None:
+        headers = [("content-type", answer.content_type), *answer.extra]
+        if answer.status is not HTTPStatus.NOT_MODIFIED:  # it has no body, and a length would be that of the file
+            headers.append(("content-length", str(len(answer.body))))
+        head = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase.encode())
+        events: list[h11.Event] = [head]
+        if with_body and answer.body:
+            events.append(h11.Data(data=answer.body))
+        events.append(h11.EndOfMessage())
+        self._metrics.requests(str(int(answer.status))).n += 1
+        await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
+
+    def _count(self, more: int) -> None:
+        self._connections += more
+        self._metrics.connections.n += more
 
 
-async def _receive_request(connection: h11.Connection, stream: trio.abc.Stream) -> h11.Request | None:
-    """The next request, after its body (which is thrown away); None when the peer has closed."""
-    request: h11.Request | None = None
+async def _receive_request(connection: h11.Connection, stream: ReplayStream) -> Request | None:
+    """The next request, with its body if that is short; None when the peer has closed."""
+    head: h11.Request | None = None
+    body: bytearray | None = bytearray()
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -124,18 +170,23 @@ async def _receive_request(connection: h11.Connection, stream: trio.abc.Stream) 
                 await stream.send_all(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
             connection.receive_data(bytes(await stream.receive_some(READ_BYTES)))
         elif isinstance(event, h11.Request):
-            request = event
+            head = event
+        elif isinstance(event, h11.Data):
+            stream.forget()  # a request with a body is never one to be handed on
+            body = None if body is None or len(body) + len(event.data) > MAX_BODY_BYTES else body + event.data
         elif isinstance(event, h11.EndOfMessage):
-            return request
+            assert head is not None
+            return Request.of(head, None if body is None else bytes(body))
         elif isinstance(event, h11.ConnectionClosed):
             return None
 
 
-async def _send(connection: h11.Connection, stream: trio.abc.Stream, answer: Answer, *, with_body: bool) -> None:
-    headers = [("content-type", answer.content_type), ("content-length", str(len(answer.body))), *answer.extra]
-    head = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase.encode())
-    events: list[h11.Event] = [head]
-    if with_body:
-        events.append(h11.Data(data=answer.body))
-    events.append(h11.EndOfMessage())
-    await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
+def _peer(stream: trio.abc.Stream) -> str:
+    """The address of who connects; empty for a stream that has none."""
+    socket_stream = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    if not isinstance(socket_stream, trio.SocketStream):
+        return ""
+    try:
+        return str(socket_stream.socket.getpeername()[0])
+    except OSError:
+        return ""  # it has left already

@@ -5,6 +5,21 @@ from __future__ import annotations
 from ride_trio.matching.states import Phase
 
 
+class Motion:
+    """What a position says beside the place, kept for those who look at it.
+
+    Attributes:
+        bearing: degrees clockwise from north.
+        speed_mps: metres a second.
+    """
+
+    __slots__ = ("bearing", "speed_mps")
+
+    def __init__(self) -> None:
+        self.bearing = 0.0
+        self.speed_mps = 0.0
+
+
 class User:
     """A rider or a driver. Outlives a session that is taken over, and one that ends in the middle of a ride.
 
@@ -13,12 +28,13 @@ class User:
             calls `Dispatcher.moved` when the cell is another.
         cell: the zone cell of that position, None while unknown.
         live: has a session.
+        motion: where each position's bearing and speed go; None while nobody looks.
         plate: of the vehicle; empty if never said.
         ride: the request or ride that the user's phase is about.
         free_since: counts up with every driver that becomes free, so lower is earlier.
     """
 
-    __slots__ = ("cell", "free_since", "lat", "live", "lng", "phase", "plate", "ride", "user_id")
+    __slots__ = ("cell", "free_since", "lat", "live", "lng", "motion", "phase", "plate", "ride", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -26,6 +42,7 @@ class User:
         self.lng = 0.0
         self.cell: int | None = None
         self.live = True
+        self.motion: Motion | None = None
         self.plate = ""
         self.phase = Phase.IDLE
         self.ride: Ride | None = None

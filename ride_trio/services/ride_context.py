@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 import purerpc
 
+from ride_trio.city import Chronicle, City
 from ride_trio.config import Settings
-from ride_trio.matching import Dispatcher, User
+from ride_trio.matching import Dispatcher, Ride, User
 from ride_trio.metrics import RideMetrics
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, LocationUpdate
 from ride_trio.services.ride_counts import RideCounts
@@ -20,15 +21,11 @@ from ride_trio.sessions import Broker
 
 
 class RideCall(Protocol):
-    """A call as the service uses it. `ride_trio.rpc.Call` is one, and what each method promises is written there.
+    """What carries a session. `ride_trio.rpc.Call` is one, and what each method promises is written there.
 
     A sink that has said False is offered its message again after `resume()`, and after anything was pulled.
     """
 
-    subject: str | None
-    undecodable: type[purerpc.RpcFailedError]
-
-    def header(self, name: str, /) -> str | None: ...
     async def start(self) -> None: ...
     def set_sink(self, sink: Callable[[ClientEnvelope | None], bool], /) -> None: ...
     def resume(self) -> None: ...
@@ -38,11 +35,26 @@ class RideCall(Protocol):
     async def flush_source(self) -> None: ...
 
 
+OnEvent = Callable[[str, Ride], None]
+
+
+class GrpcRideCall(RideCall, Protocol):
+    """What the servicer needs of a call besides."""
+
+    subject: str | None
+    undecodable: type[purerpc.RpcFailedError]
+
+    def header(self, name: str, /) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RideContext:
     """The parts behind the service, and its settings.
 
     Attributes:
+        counts: by transport.
+        city: what observers see; its task has to be run.
+        chronicle: what has happened lately.
         now: the clock of all times here, s.
         journal: writes what happens to the log, if there is one.
         log_position: of it, if positions are written, too.
@@ -50,8 +62,10 @@ class RideContext:
 
     broker: Broker
     dispatcher: Dispatcher
+    city: City
+    chronicle: Chronicle
     envelopes: Envelopes
-    counts: RideCounts
+    counts: Mapping[str, RideCounts]
     now: Callable[[], float]
     outbound_buffer: int
     heartbeat_interval_s: float
@@ -77,7 +91,7 @@ class RideContext:
         """
         broker = Broker(shard_count=settings.shard_count, max_sessions=settings.max_sessions)
         envelopes = Envelopes()
-        counts = RideCounts(metrics, "grpc")
+        counts = {transport: RideCounts(metrics, transport) for transport in ("grpc", "websocket")}
         dispatcher = Dispatcher(
             RideNotifier(broker, envelopes, counts),
             metrics,
@@ -85,11 +99,16 @@ class RideContext:
             match_radius_m=settings.match_radius_m,
             match_timeout_s=settings.match_timeout_s,
         )
+        city, chronicle = City(dispatcher, broker, metrics, now), Chronicle()
+        hear: list[OnEvent] = [chronicle.ride, city.happened]
         if journal is not None:
-            dispatcher.on_event = journal.ride
+            hear.append(journal.ride)
+        dispatcher.on_event = _all(hear)
         return cls(
             broker,
             dispatcher,
+            city,
+            chronicle,
             envelopes,
             counts,
             now,
@@ -99,3 +118,11 @@ class RideContext:
             journal,
             journal.position if journal is not None and journal.locations else None,
         )
+
+
+def _all(hearers: list[OnEvent]) -> OnEvent:
+    def on_event(event: str, ride: Ride) -> None:
+        for hear in hearers:
+            hear(event, ride)
+
+    return on_event

@@ -13,6 +13,7 @@ INGRESS_LABELS: Final[dict[str | None, str]] = {
     "location_update": "location",
     "ride_status_update": "status",
     "hello": "hello",
+    "observe": "observe",
     None: "unknown",
 }
 
@@ -31,6 +32,7 @@ class RideCounts:
     __slots__ = (
         "acks",
         "active",
+        "city_views",
         "disconnects",
         "duration",
         "ended",
@@ -53,6 +55,7 @@ class RideCounts:
         self.matches = metrics.egress("match_event", transport)
         self.welcomes = metrics.egress("welcome", transport)
         self.errors = metrics.egress("error", transport)
+        self.city_views = metrics.egress("city_view", transport)
         self.disconnects = metrics.egress("disconnect", transport)
         self.undelivered = metrics.dropped("slow_consumer")
         self.outbox = OutboxCounts(

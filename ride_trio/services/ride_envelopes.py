@@ -12,11 +12,13 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from ride_trio.city import Change
 from ride_trio.errors import RideTrioError
 from ride_trio.matching import Ride
 from ride_trio.pb.ride.v1.ride_pb2 import (
     Ack,
     BroadcastEvent,
+    CityView,
     Disconnect,
     Error,
     MatchEvent,
@@ -71,6 +73,8 @@ class Envelopes:
             vehicle_plate=driver.plate,
             eta_seconds=ride.eta_s,
             surge_multiplier=PLAIN_FARE,
+            pickup_latitude=ride.rider.lat,
+            pickup_longitude=ride.rider.lng,
         )
         return self._encode(ServerEnvelope(correlation_id=correlation_id, match_event=event))
 
@@ -84,6 +88,23 @@ class Envelopes:
         """
         event = BroadcastEvent(topic=topic, payload=payload, user_id=user_id)
         return self._encode(ServerEnvelope(broadcast_event=event))
+
+    def city_view(self, change: Change) -> bytes:
+        """What an observer does not know yet."""
+        matched = [
+            CityView.Matched(ride_id=m.ride_id, rider_handle=m.rider, driver_handle=m.driver) for m in change.matched
+        ]
+        view = CityView(
+            sequence=change.sequence,
+            snapshot=change.snapshot,
+            changed=change.changed,
+            removed=change.removed,
+            matched=matched,
+            zones=change.zones,
+            total=change.total,
+            sampled=change.sampled,
+        )
+        return self._encode(ServerEnvelope(city_view=view))
 
     def welcome(self, correlation_id: str, session_id: str, interval_s: float, timeout_s: float) -> bytes:
         """The answer to Hello; both times are the heartbeat's, in seconds."""

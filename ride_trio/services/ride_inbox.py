@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
-from ride_trio.errors import BadRequestError, RequestError, RideTrioError, SlowConsumerError
+from ride_trio.city import View
+from ride_trio.errors import BadRequestError, NotAllowedError, RequestError, RideTrioError, SlowConsumerError
 from ride_trio.matching import RIDER_STATUSES, Status, User
 from ride_trio.metrics import Count
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, Hello, RideStatusUpdate
@@ -47,19 +48,33 @@ class RideInbox(ABC):
     Attributes:
         session: as the broker knows it.
         user: as the dispatcher knows it; another one when a session of unknown name gets its name.
+        may_observe: it is an operator's.
         said_hello: knows what Error and Disconnect are.
         remind_of_ride: the user was in a ride when this session began, and has not been told of it here.
     """
 
-    __slots__ = ("_begun", "_context", "_named", "_role", "remind_of_ride", "said_hello", "session", "user")
+    __slots__ = (
+        "_begun",
+        "_context",
+        "_counts",
+        "_named",
+        "_role",
+        "may_observe",
+        "remind_of_ride",
+        "said_hello",
+        "session",
+        "user",
+    )
 
     user: User
 
     def __init__(self, context: RideContext, session: Session, named: bool) -> None:
         self.session = session
+        self.may_observe = False
         self.said_hello = False
         self.remind_of_ride = False
         self._context = context
+        self._counts = context.counts[session.transport]
         self._named = named  # the user is known by name; False: by a UUID of ours
         self._begun = False  # something has been taken
         self._role: int = Hello.ROLE_UNSPECIFIED
@@ -67,6 +82,14 @@ class RideInbox(ABC):
     @abstractmethod
     def hold_for(self, change: Callable[[], Awaitable[None]]) -> None:
         """Have `take` offered its envelope again after a change."""
+
+    @abstractmethod
+    def observe(self, view: View, rate_hz: float) -> None:
+        """Have a view of the city sent instead of any other, so often at most; 0 is none.
+
+        Raises:
+            ObserverLimitError: very many do.
+        """
 
     # ------------------------------------------------------------------ the sink
 
@@ -92,7 +115,7 @@ class RideInbox(ABC):
         if self.remind_of_ride:  # after the answer: a Hello's Welcome comes first
             self.remind_of_ride = False
             self._context.dispatcher.remind(self.user)
-        self._context.counts.ingress[body].n += 1
+        self._counts.ingress[body].n += 1
         return True
 
     def _half_close(self) -> None:
@@ -133,6 +156,8 @@ class RideInbox(ABC):
         user.lat, user.lng = latitude, longitude
         if user.cell != cell:
             self._context.dispatcher.moved(user, cell)
+        if user.motion is not None:
+            user.motion.bearing, user.motion.speed_mps = bearing, speed_mps
         if self._context.log_position is not None:
             self._context.log_position(user, update)
         if zone is not None and len(zone.members) > 1:
@@ -156,7 +181,9 @@ class RideInbox(ABC):
         journal = self._context.journal
         if journal is not None and status is Status.LOOKING and self.user.ride is None:
             journal.check()
-        self._ack(self._context.dispatcher.report(self.user, status, ride_id, message_id))
+        correlation_id = self._context.dispatcher.report(self.user, status, ride_id, message_id)
+        self._context.chronicle.note(self.session.user_id, f"said {status.name}")
+        self._ack(correlation_id)
         return True
 
     def _hello(self, envelope: ClientEnvelope) -> bool:
@@ -175,7 +202,19 @@ class RideInbox(ABC):
                 context.heartbeat_interval_s,
                 context.heartbeat_timeout_s,
             )
-            self._send(data, context.counts.welcomes)
+            self._send(data, self._counts.welcomes)
+        return True
+
+    def _observe(self, envelope: ClientEnvelope) -> bool:
+        if not self.may_observe:
+            raise NotAllowedError("only an operator may observe the city")
+        message_id, observe = _checked(envelope.message_id), envelope.observe
+        sides = observe.view
+        view = View(sides.south, sides.west, sides.north, sides.east) if observe.HasField("view") else View()
+        if not view.is_valid or not 0 <= observe.max_rate_hz < inf:
+            raise BadRequestError("a view is on the globe, its south before its north and its west before its east")
+        self.observe(view, observe.max_rate_hz)
+        self._ack(message_id)
         return True
 
     def _nothing(self, envelope: ClientEnvelope) -> bool:
@@ -225,17 +264,15 @@ class RideInbox(ABC):
     # ------------------------------------------------------------------ answers
 
     def _ack(self, correlation_id: str) -> None:
-        context = self._context
-        self._send(context.envelopes.ack(correlation_id), context.counts.acks)
+        self._send(self._context.envelopes.ack(correlation_id), self._counts.acks)
 
     def _refuse(self, envelope: ClientEnvelope, error: RequestError) -> None:
-        context = self._context
-        data = context.envelopes.refusal(_correlation_id(envelope), error.detail)
-        self._send(data, context.counts.acks)
+        data = self._context.envelopes.refusal(_correlation_id(envelope), error.detail)
+        self._send(data, self._counts.acks)
 
     def _error(self, envelope: ClientEnvelope, error: RideTrioError) -> None:
-        context = self._context
-        self._send(context.envelopes.error(_cut(envelope.message_id), error), context.counts.errors)
+        data = self._context.envelopes.error(_cut(envelope.message_id), error)
+        self._send(data, self._counts.errors)
 
     def _send(self, data: bytes, count: Count) -> None:
         """Queue an answer. `take` has seen that there is a place, so a session without one is beyond help."""
@@ -252,6 +289,7 @@ _HANDLERS: Final[dict[str | None, Callable[[RideInbox, ClientEnvelope], bool]]] 
     "heartbeat": RideInbox._heartbeat,
     "ride_status_update": RideInbox._status,
     "hello": RideInbox._hello,
+    "observe": RideInbox._observe,
     None: RideInbox._nothing,
 }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from ride_trio.errors import NoDriverFoundError, SlowConsumerError
 from ride_trio.matching import Ride, User
-from ride_trio.metrics import Count
 from ride_trio.services.ride_counts import RideCounts
 from ride_trio.services.ride_envelopes import Envelopes
 from ride_trio.sessions import Broker
@@ -23,7 +23,7 @@ class RideNotifier:
 
     __slots__ = ("_broker", "_counts", "_envelopes")
 
-    def __init__(self, broker: Broker, envelopes: Envelopes, counts: RideCounts) -> None:
+    def __init__(self, broker: Broker, envelopes: Envelopes, counts: Mapping[str, RideCounts]) -> None:
         self._broker = broker
         self._envelopes = envelopes
         self._counts = counts
@@ -31,7 +31,7 @@ class RideNotifier:
     def matched(self, user: User, ride: Ride) -> bool:
         """See `matching.Notifier`. The rider's carries the request's correlation id."""
         answers = ride.correlation_id if user is ride.rider else ""
-        told = self._send(user, self._envelopes.match(answers, ride), self._counts.matches)
+        told = self._send(user, self._envelopes.match(answers, ride), "match_event")
         if told and user is ride.rider:
             self._answered(user)
         return told
@@ -39,22 +39,23 @@ class RideNotifier:
     def no_driver(self, ride: Ride) -> None:
         """See `matching.Notifier`."""
         data = self._envelopes.refusal(ride.correlation_id, NOBODY_FOUND.detail)
-        if self._send(ride.rider, data, self._counts.acks):
+        if self._send(ride.rider, data, "ack"):
             self._answered(ride.rider)
 
     def driver_lost(self, ride: Ride) -> None:
         """See `matching.Notifier`."""
-        self._send(ride.rider, self._envelopes.news(ride.correlation_id, DRIVER_LOST), self._counts.acks)
+        self._send(ride.rider, self._envelopes.news(ride.correlation_id, DRIVER_LOST), "ack")
 
-    def _send(self, user: User, data: bytes, count: Count) -> bool:
+    def _send(self, user: User, data: bytes, body: str) -> bool:
         session = self._broker.session_of(user.user_id)
         if session is None or session.over:
             return False
+        counts = self._counts[session.transport]
         if not session.outbox.push(data):
-            self._counts.undelivered.n += 1
+            counts.undelivered.n += 1
             session.end(SlowConsumerError("what had to be sent found no place: the client does not read"))
             return False
-        count.n += 1
+        (counts.matches if body == "match_event" else counts.acks).n += 1
         return True
 
     def _answered(self, user: User) -> None:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import trio
 
+from ride_trio.city import Change, Observer, View
 from ride_trio.errors import LogFullError, NoHeartbeatError, SessionError, SlowConsumerError
 from ride_trio.services.ride_context import RideCall, RideContext
 from ride_trio.services.ride_inbox import RideInbox
@@ -35,16 +36,28 @@ class RideStream(RideInbox):
         context: what the service shares.
         call: ends when `run` has returned.
         user_id: the user's name; None if only a body will tell.
+        transport: what the call is, as in metrics.
+        may_observe: it is an operator's.
     """
 
-    __slots__ = ("_call", "_changing", "_nursery")
+    __slots__ = ("_call", "_changing", "_nursery", "_observer")
 
-    def __init__(self, context: RideContext, call: RideCall, user_id: str | None) -> None:
-        outbox = Outbox(context.outbound_buffer, context.counts.outbox)
-        super().__init__(context, Session(outbox, context.now), user_id is not None)
+    def __init__(
+        self,
+        context: RideContext,
+        call: RideCall,
+        user_id: str | None,
+        transport: str = "grpc",
+        *,
+        may_observe: bool = False,
+    ) -> None:
+        outbox = Outbox(context.outbound_buffer, context.counts[transport].outbox)
+        super().__init__(context, Session(outbox, context.now, transport), user_id is not None)
         self.session.user_id = user_id or str(uuid4())
+        self.may_observe = may_observe
         self._call: RideCall | None = call
         self._nursery: trio.Nursery | None = None
+        self._observer: Observer | None = None
         self._changing = False
 
     def __repr__(self) -> str:
@@ -77,7 +90,8 @@ class RideStream(RideInbox):
         session, context, how = self.session, self._context, "cancelled"
         self.user = context.dispatcher.join(session.user_id)
         self.remind_of_ride = self.user.is_matched
-        context.counts.active.n += 1
+        self._counts.active.n += 1
+        context.chronicle.note(session.user_id, f"opened a session over {session.transport}")
         if context.journal is not None:
             context.journal.session_opened(session)
         try:
@@ -100,7 +114,7 @@ class RideStream(RideInbox):
         elif not session.outbox.has_room():  # so it may well have said something, which waits for room
             session.end(SlowConsumerError("the client does not read its answers"))
         else:
-            self._context.counts.heartbeat_miss.n += 1
+            self._counts.heartbeat_miss.n += 1
             timeout_s = self._context.heartbeat_timeout_s
             session.end(NoHeartbeatError(f"nothing was heard for {timeout_s:g} s"))
 
@@ -108,13 +122,15 @@ class RideStream(RideInbox):
         """Undo what `_live` and the registration did. A session that was taken over leaves its user to the newer."""
         context, session = self._context, self.session
         self._nursery = None
+        self._stop_observing()
         session.closed()
         if context.broker.leave(session):
             context.dispatcher.leave(self.user)
-        context.counts.active.n -= 1
-        context.counts.ended(how).n += 1
+        self._counts.active.n -= 1
+        self._counts.ended(how).n += 1
         lasted_s = context.now() - session.opened_at
-        context.counts.duration.observe(lasted_s)
+        context.chronicle.note(session.user_id, f"session ended: {how}")
+        self._counts.duration.observe(lasted_s)
         if context.journal is not None:
             context.journal.session_ended(session, how, lasted_s)
         log.debug("session %s of %r ended after %.1f s: %s", session.session_id, session.user_id, lasted_s, how)
@@ -123,9 +139,26 @@ class RideStream(RideInbox):
         """Let what is queued leave, with a Disconnect behind it for who knows what that is."""
         session, context = self.session, self._context
         if session.ending is not None and self.said_hello:
-            self._send(context.envelopes.disconnect(session.ending), context.counts.disconnects)
+            self._send(context.envelopes.disconnect(session.ending), self._counts.disconnects)
         with trio.move_on_after(FLUSH_S):
             await call.flush_source()
+
+    # ------------------------------------------------------------------ observing
+
+    def observe(self, view: View, rate_hz: float) -> None:
+        """See `RideInbox`."""
+        self._stop_observing()
+        if rate_hz:
+            outbox = self.session.outbox
+            self._observer = self._context.city.observe(view, rate_hz, self._show, lambda: outbox.is_empty)
+
+    def _show(self, change: Change) -> None:
+        self._send(self._context.envelopes.city_view(change), self._counts.city_views)
+
+    def _stop_observing(self) -> None:
+        if self._observer is not None:
+            self._context.city.leave(self._observer)
+            self._observer = None
 
     # ------------------------------------------------------------------ holding
 

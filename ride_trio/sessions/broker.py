@@ -14,7 +14,7 @@ numbers, so two of them never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -219,6 +219,14 @@ class Broker:
             session.end(ShutdownError("the server is stopping"))
             if number % DRAIN_SLICE == 0:
                 await trio.lowlevel.checkpoint()
+
+    def sessions(self) -> Iterator[Session]:
+        """All live sessions. Nobody may come or go meanwhile."""
+        return (session for shard in self._shards for session in shard.sessions.values())
+
+    def zones(self) -> Iterator[Zone]:
+        """All zones that have sessions, likewise."""
+        return (zone for shard in self._shards for zone in shard.zones.values())
 
     def statistics(self) -> BrokerStatistics:
         """How many sessions and zones there are."""

@@ -140,6 +140,11 @@ class Outbox:
         """Whether a caller that can wait may push one more message that may not be lost."""
         return self.free > 0 or self._make_place() or self._lossless == 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was pushed has been pulled."""
+        return self.free == self._capacity
+
     def pull(self) -> bytes | None:
         """The oldest message; None if there is none."""
         if self.free == self._capacity:

@@ -1,6 +1,6 @@
 """A live session: who it is, where, when it was last heard of, and how it comes to its end.
 
-A session is a nursery. Its owner (a gRPC handler, later a WebSocket) opens one, hands it over with `open`, and waits
+A session is a nursery. Its owner (a gRPC handler, or a WebSocket's) opens one, hands it over with `open`, and waits
 in `wait_silent`; whoever wants the session to end calls `end` or `finish`, which cancels that nursery's scope from
 any task, and the owner then says goodbye in the way of its transport.
 """
@@ -38,6 +38,7 @@ class Session:
     Args:
         outbox: its outbound buffer.
         now: the clock, s, as `trio.current_time`.
+        transport: what carries it, as in metrics: "grpc" or "websocket".
 
     Attributes:
         user_id: set by the broker.
@@ -61,12 +62,14 @@ class Session:
         "outbox",
         "over",
         "registered",
+        "transport",
         "user_id",
         "zone",
     )
 
-    def __init__(self, outbox: Outbox, now: Callable[[], float]) -> None:
+    def __init__(self, outbox: Outbox, now: Callable[[], float], transport: str = "grpc") -> None:
         self.user_id = ""
+        self.transport = transport
         self.number = next(_numbers)
         self.outbox = outbox
         self.zone: Zone | None = None

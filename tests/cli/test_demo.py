@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,24 @@ def test_a_report_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) 
     file = tmp_path / "none" / "report.json"
     done = CliRunner().invoke(app, ["demo", "--json", str(file)])
     assert (done.exit_code, done.stderr) == (2, f"ride-trio: --json {file}: there is no folder {file.parent}\n")
+
+
+def test_it_says_where_the_city_is_and_keeps_it_until_ctrl_c(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    options = f"--keep --duration 1s --drivers 20 --riders 10 --match-window 200ms --json {file}"
+    command = [sys.executable, "-m", "ride_trio_cli", "demo", *options.split()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as demo:
+        assert demo.stdout is not None
+        place = re.fullmatch(r"the city is at (http://127\.0\.0\.1:\d+/)\n", demo.stdout.readline())
+        assert place is not None
+        time.sleep(3.0)
+        with urllib.request.urlopen(f"{place[1]}api/v1/summary", timeout=10.0) as answer:
+            assert json.load(answer)["sessions"]["grpc"] == 30
+        demo.send_signal(signal.SIGINT)
+        _, log = demo.communicate(timeout=60)
+    assert demo.returncode == 0, log
+    assert json.loads(file.read_text())["errors"] == {}
 
 
 @pytest.mark.parametrize("times", [1, 2])

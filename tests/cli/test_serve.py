@@ -36,7 +36,9 @@ def ready_line(process: subprocess.Popen[str]) -> str:
 
 def test_it_says_where_it_listens_and_ends_with_0_at_sigterm() -> None:
     with serve() as server:
-        ready = re.fullmatch(r"ready grpc=127\.0\.0\.1:(\d+) metrics=127\.0\.0\.1:(\d+)\n", ready_line(server))
+        ready = re.fullmatch(
+            r"ready grpc=HERE metrics=HERE http=HERE\n".replace("HERE", r"127\.0\.0\.1:(\d+)"), ready_line(server)
+        )
         assert ready is not None
         for port in ready.groups():
             socket.create_connection(("127.0.0.1", int(port)), timeout=TIMEOUT_S).close()
@@ -44,6 +46,11 @@ def test_it_says_where_it_listens_and_ends_with_0_at_sigterm() -> None:
         rest, log = server.communicate(timeout=TIMEOUT_S)
     assert (server.returncode, rest) == (0, "")
     assert "Traceback" not in log
+
+
+def test_without_http_it_says_so() -> None:
+    with serve("--http-listen-addr", "off") as server:
+        assert ready_line(server).endswith(" http=off\n")
 
 
 def test_told_so_it_ends_with_its_standard_input() -> None:

@@ -1,4 +1,4 @@
-"""The operators' HTTP: what is asked, what is refused, and what can't hold us up."""
+"""HTTP: what is asked, what is refused, and what can't hold us up."""
 
 from collections.abc import AsyncIterator
 
@@ -6,22 +6,37 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from ride_trio.gateway import Gateway
-from ride_trio.gateway.http import MAX_CONNECTIONS, MAX_HEAD_BYTES, REQUEST_TIMEOUT_S
+from ride_trio.gateway import HttpServer, Probes
+from ride_trio.gateway.http import MAX_BODY_BYTES, MAX_HEAD_BYTES, REQUEST_TIMEOUT_S, Takeover
+from ride_trio.gateway.messages import Answer, Request
+from ride_trio.metrics import HttpMetrics
+
+MAX_CONNECTIONS = 8
 
 Stream = trio.StapledStream
 
 
 class Site:
-    """A gateway and connections to it."""
+    """A server of probes, and connections to it."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        self.gateway = Gateway(lambda: (b"up 1\n", "text/plain; version=1.0.0"))
+        self.probes = Probes(lambda: (b"up 1\n", "text/plain; version=1.0.0"))
+        self.asked: list[Request] = []
+        self.metrics = HttpMetrics()
+        self.server = HttpServer(self.answer, self.metrics, MAX_CONNECTIONS, MAX_CONNECTIONS + 1)
         self.nursery = nursery
+
+    def answer(self, request: Request) -> Answer | Takeover:
+        self.asked.append(request)
+        return self.echo if request.path == "/echo" else self.probes.answer(request)
+
+    async def echo(self, stream: trio.abc.Stream) -> None:
+        async for chunk in stream:
+            await stream.send_all(chunk)
 
     async def connect(self) -> Stream:
         ours, theirs = memory_stream_pair()
-        self.nursery.start_soon(self.gateway.serve_stream, theirs)
+        self.nursery.start_soon(self.server.serve_stream, theirs)
         await wait_all_tasks_blocked()
         return ours
 
@@ -66,7 +81,7 @@ async def test_head_has_no_body(site: Site) -> None:
 async def test_health_and_readiness(site: Site) -> None:
     assert (await site.get("/healthz"))[0] == 200
     assert (await site.get("/readyz"))[0] == 503
-    site.gateway.ready = True
+    site.probes.ready = True
     assert (await site.get("/readyz"))[0] == 200
 
 
@@ -108,9 +123,11 @@ async def test_a_body_is_thrown_away(site: Site) -> None:
     [
         (b"\x16\x03\x01 not HTTP\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET //[ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+        (b"GET /?" + b"a=1&" * 101 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * MAX_HEAD_BYTES, 431),
     ],
-    ids=["garbage", "no host", "long head"],
+    ids=["garbage", "no host", "no target", "many fields", "long head"],
 )
 async def test_what_is_no_request_is_refused_and_closed(site: Site, request_: bytes, status: int) -> None:
     head, _ = await site.ask(request_)
@@ -129,7 +146,7 @@ async def test_who_does_not_read_is_closed(site: Site, autojump_clock: MockClock
     ours, theirs = trio.testing.lockstep_stream_pair()
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(site.gateway.serve_stream, theirs)
+        nursery.start_soon(site.server.serve_stream, theirs)
         await ours.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     assert trio.current_time() - began == pytest.approx(REQUEST_TIMEOUT_S)
 
@@ -138,7 +155,8 @@ async def test_a_connection_too_many_is_closed_at_once(site: Site) -> None:
     for _ in range(MAX_CONNECTIONS):
         await site.connect()
     assert await rest(await site.connect()) == b""
-    assert repr(site.gateway) == f"<Gateway ready=False, {MAX_CONNECTIONS} connections>"
+    assert repr(site.server) == f"<HttpServer, {MAX_CONNECTIONS} connections>"
+    assert (site.metrics.connections.n, site.metrics.refused("connections").n) == (MAX_CONNECTIONS, 1)
 
 
 async def test_a_client_that_leaves_at_any_time_harms_nobody(site: Site) -> None:
@@ -148,14 +166,14 @@ async def test_a_client_that_leaves_at_any_time_harms_nobody(site: Site) -> None
         await stream.aclose()
         await wait_all_tasks_blocked()
     assert (await site.get("/healthz"))[0] == 200
-    assert repr(site.gateway).endswith("0 connections>")
+    assert repr(site.server).endswith("0 connections>")
 
 
 async def test_our_own_failure_costs_one_connection(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> tuple[bytes, str]:
         raise RuntimeError("no metrics today")
 
-    site.gateway._exposition = fails
+    site.probes._exposition = fails
     assert await site.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
     await wait_all_tasks_blocked()
     assert "no metrics today" in caplog.text
@@ -165,5 +183,41 @@ async def test_our_own_failure_costs_one_connection(site: Site, caplog: pytest.L
 async def test_it_can_be_cancelled_while_it_waits(site: Site) -> None:
     _, theirs = memory_stream_pair()
     with trio.move_on_after(0.01):
-        await site.gateway.serve_stream(theirs)
-    assert repr(site.gateway).endswith("0 connections>")
+        await site.server.serve_stream(theirs)
+    assert repr(site.server).endswith("0 connections>")
+
+
+async def test_a_body_is_handed_on_if_it_is_short(site: Site) -> None:
+    for body, kept in ((b"token=a%20b", b"token=a%20b"), (b"x" * (MAX_BODY_BYTES + 1), None)):
+        head = (
+            f"POST /login?x=%C3%A9&x=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        assert b" 405 " in (await site.ask(head.encode() + body))[0]
+        assert site.asked[-1].body == kept
+    assert site.asked[0].form == {"token": "a b"}
+    assert site.asked[0].query == {"x": "é"}
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
+async def test_who_takes_a_connection_over_reads_it_from_its_request_on(site: Site, before: bytes) -> None:
+    stream = await site.connect()
+    request = b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    await stream.send_all(before + request + b"and what follows at once")
+    await wait_all_tasks_blocked()
+    await stream.send_all(b", or later")
+    await stream.send_eof()
+    assert (await rest(stream)).endswith(request + b"and what follows at once, or later")
+    assert site.metrics.connections.n == 0
+
+
+async def test_a_connection_that_was_taken_over_counts_no_longer(site: Site) -> None:
+    streams = [await site.connect() for _ in range(MAX_CONNECTIONS)]
+    await streams[0].send_all(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await streams[0].receive_some()).startswith(b"GET /echo")
+    assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_answers_are_counted_by_status(site: Site) -> None:
+    await site.get("/healthz")
+    await site.get("/nothing")
+    assert [site.metrics.requests(code).n for code in ("200", "404")] == [1, 1]

@@ -15,7 +15,12 @@ from ride_trio_cli.server_process import server_process
 from tests.integration.reflected import Reflected
 
 LOG = "takhin.v1.TakhinService"
-LISTEN = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0", "log_level": "warning"}
+LISTEN = {
+    "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
+    "metrics_listen_addr": "127.0.0.1:0",
+    "log_level": "warning",
+}
 PATIENCE_S = 40.0
 T = TypeVar("T")
 

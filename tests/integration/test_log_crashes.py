@@ -25,6 +25,7 @@ SEED = int(os.environ.get("RIDE_TRIO_SEED", "1"))
 PATIENCE_S = 60.0 + 15.0 * CRASHES
 SETTINGS = {
     "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
     "metrics_listen_addr": "127.0.0.1:0",
     "log_level": "error",
     "log_segment_bytes": "1MiB",

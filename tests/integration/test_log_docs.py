@@ -17,7 +17,12 @@ from ride_trio_cli.server_process import server_process
 from tests.integration.reflected import Reflected
 
 ROOT = Path(__file__).parents[2]
-LISTEN = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0", "log_level": "warning"}
+LISTEN = {
+    "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
+    "metrics_listen_addr": "127.0.0.1:0",
+    "log_level": "warning",
+}
 PATIENCE_S = 120.0
 EXAMPLE_S = 15.0
 SERVICE = "takhin.v1.TakhinService"

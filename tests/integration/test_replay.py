@@ -14,6 +14,7 @@ HOURS = 0.1
 SPEEDUP = 60.0
 SETTINGS = {
     "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
     "metrics_listen_addr": "127.0.0.1:0",
     "match_window_s": "200ms",
     "match_timeout_s": "2s",

@@ -16,7 +16,12 @@ from tests.integration.scrape import becomes, metric
 
 Status = pb.RideStatusUpdate
 
-LISTEN = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0", "log_level": "warning"}
+LISTEN = {
+    "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
+    "metrics_listen_addr": "127.0.0.1:0",
+    "log_level": "warning",
+}
 HEARTBEAT_TIMEOUT_S = 2.0
 SETTINGS = {
     **LISTEN,

@@ -15,6 +15,7 @@ CONNECT = "/ride.v1.RideStreamService/Connect"
 GRACE_S = 5.0
 SETTINGS = {
     "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
     "metrics_listen_addr": "127.0.0.1:0",
     "shutdown_grace_s": f"{GRACE_S:g}s",
     "log_level": "warning",

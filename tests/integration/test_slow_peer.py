@@ -19,6 +19,7 @@ CONNECT = "/ride.v1.RideStreamService/Connect"
 BUFFER = 64
 SETTINGS = {
     "grpc_listen_addr": "127.0.0.1:0",
+    "http_listen_addr": "off",
     "metrics_listen_addr": "127.0.0.1:0",
     "outbound_buffer": str(BUFFER),
     "heartbeat_timeout_s": "60s",

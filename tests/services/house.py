@@ -40,6 +40,7 @@ class House:
         self.service = RideStreamService(self.context)
         self.scopes: dict[FakeCall, trio.CancelScope] = {}
         self._nursery = nursery
+        nursery.start_soon(self.context.city.run)
 
     async def connect(self, user_id: str | None = None, *first: ClientEnvelope) -> FakeCall:
         """Open a call and say the first things."""

@@ -18,7 +18,7 @@ class Setup:
         self.metrics = RideMetrics()
         self.counts = RideCounts(self.metrics, "grpc")
         self.broker = Broker(shard_count=2, max_sessions=10)
-        self.notifier = RideNotifier(self.broker, Envelopes(), self.counts)
+        self.notifier = RideNotifier(self.broker, Envelopes(), {"grpc": self.counts})
         self.rider, self.driver = User("ann"), User("dan")
         self.ride = Ride("r", "c", self.rider, arrival=1, asked_at=0.0, deadline=30.0)
         self.ride.driver = self.driver

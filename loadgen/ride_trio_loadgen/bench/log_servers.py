@@ -24,7 +24,7 @@ ECHO: Final = "echo"
 EMPTY: Final = "empty"
 BARE_SEND: Final = "bare-send"
 MODULE: Final = "ride_trio_loadgen.bench.log_servers"
-_LISTEN: Final = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0"}
+_LISTEN: Final = {"grpc_listen_addr": "127.0.0.1:0", "http_listen_addr": "off", "metrics_listen_addr": "127.0.0.1:0"}
 _SERVICE: Final = "takhin.v1.TakhinService"
 
 

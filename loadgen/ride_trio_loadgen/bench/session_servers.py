@@ -27,7 +27,7 @@ def ride_server() -> None:
     from ride_trio.app import serve
     from ride_trio.config import load_settings
 
-    listen = {"grpc_listen_addr": "127.0.0.1:0", "metrics_listen_addr": "127.0.0.1:0"}
+    listen = {"grpc_listen_addr": "127.0.0.1:0", "http_listen_addr": "off", "metrics_listen_addr": "127.0.0.1:0"}
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:

@@ -1,24 +1,27 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ClientEnvelope(_message.Message):
-    __slots__ = ("message_id", "heartbeat", "location_update", "ride_status_update", "hello")
+    __slots__ = ("message_id", "heartbeat", "location_update", "ride_status_update", "hello", "observe")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     LOCATION_UPDATE_FIELD_NUMBER: _ClassVar[int]
     RIDE_STATUS_UPDATE_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     heartbeat: Heartbeat
     location_update: LocationUpdate
     ride_status_update: RideStatusUpdate
     hello: Hello
-    def __init__(self, message_id: _Optional[str] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., location_update: _Optional[_Union[LocationUpdate, _Mapping]] = ..., ride_status_update: _Optional[_Union[RideStatusUpdate, _Mapping]] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
+    observe: Observe
+    def __init__(self, message_id: _Optional[str] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., location_update: _Optional[_Union[LocationUpdate, _Mapping]] = ..., ride_status_update: _Optional[_Union[RideStatusUpdate, _Mapping]] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., observe: _Optional[_Union[Observe, _Mapping]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("user_id", "seq", "sent_at_unix_millis")
@@ -94,8 +97,28 @@ class Hello(_message.Message):
     vehicle_plate: str
     def __init__(self, role: _Optional[_Union[Hello.Role, str]] = ..., vehicle_plate: _Optional[str] = ...) -> None: ...
 
+class Observe(_message.Message):
+    __slots__ = ("view", "max_rate_hz")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    MAX_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    view: View
+    max_rate_hz: float
+    def __init__(self, view: _Optional[_Union[View, _Mapping]] = ..., max_rate_hz: _Optional[float] = ...) -> None: ...
+
+class View(_message.Message):
+    __slots__ = ("south", "west", "north", "east")
+    SOUTH_FIELD_NUMBER: _ClassVar[int]
+    WEST_FIELD_NUMBER: _ClassVar[int]
+    NORTH_FIELD_NUMBER: _ClassVar[int]
+    EAST_FIELD_NUMBER: _ClassVar[int]
+    south: float
+    west: float
+    north: float
+    east: float
+    def __init__(self, south: _Optional[float] = ..., west: _Optional[float] = ..., north: _Optional[float] = ..., east: _Optional[float] = ...) -> None: ...
+
 class ServerEnvelope(_message.Message):
-    __slots__ = ("correlation_id", "lamport_time", "ack", "match_event", "broadcast_event", "welcome", "error", "disconnect")
+    __slots__ = ("correlation_id", "lamport_time", "ack", "match_event", "broadcast_event", "welcome", "error", "disconnect", "city_view")
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     LAMPORT_TIME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +127,7 @@ class ServerEnvelope(_message.Message):
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
+    CITY_VIEW_FIELD_NUMBER: _ClassVar[int]
     correlation_id: str
     lamport_time: int
     ack: Ack
@@ -112,7 +136,8 @@ class ServerEnvelope(_message.Message):
     welcome: Welcome
     error: Error
     disconnect: Disconnect
-    def __init__(self, correlation_id: _Optional[str] = ..., lamport_time: _Optional[int] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., match_event: _Optional[_Union[MatchEvent, _Mapping]] = ..., broadcast_event: _Optional[_Union[BroadcastEvent, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., disconnect: _Optional[_Union[Disconnect, _Mapping]] = ...) -> None: ...
+    city_view: CityView
+    def __init__(self, correlation_id: _Optional[str] = ..., lamport_time: _Optional[int] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., match_event: _Optional[_Union[MatchEvent, _Mapping]] = ..., broadcast_event: _Optional[_Union[BroadcastEvent, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., disconnect: _Optional[_Union[Disconnect, _Mapping]] = ..., city_view: _Optional[_Union[CityView, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("correlation_id", "success", "detail")
@@ -125,20 +150,24 @@ class Ack(_message.Message):
     def __init__(self, correlation_id: _Optional[str] = ..., success: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class MatchEvent(_message.Message):
-    __slots__ = ("ride_id", "driver_id", "rider_id", "vehicle_plate", "eta_seconds", "surge_multiplier")
+    __slots__ = ("ride_id", "driver_id", "rider_id", "vehicle_plate", "eta_seconds", "surge_multiplier", "pickup_latitude", "pickup_longitude")
     RIDE_ID_FIELD_NUMBER: _ClassVar[int]
     DRIVER_ID_FIELD_NUMBER: _ClassVar[int]
     RIDER_ID_FIELD_NUMBER: _ClassVar[int]
     VEHICLE_PLATE_FIELD_NUMBER: _ClassVar[int]
     ETA_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SURGE_MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    PICKUP_LATITUDE_FIELD_NUMBER: _ClassVar[int]
+    PICKUP_LONGITUDE_FIELD_NUMBER: _ClassVar[int]
     ride_id: str
     driver_id: str
     rider_id: str
     vehicle_plate: str
     eta_seconds: int
     surge_multiplier: float
-    def __init__(self, ride_id: _Optional[str] = ..., driver_id: _Optional[str] = ..., rider_id: _Optional[str] = ..., vehicle_plate: _Optional[str] = ..., eta_seconds: _Optional[int] = ..., surge_multiplier: _Optional[float] = ...) -> None: ...
+    pickup_latitude: float
+    pickup_longitude: float
+    def __init__(self, ride_id: _Optional[str] = ..., driver_id: _Optional[str] = ..., rider_id: _Optional[str] = ..., vehicle_plate: _Optional[str] = ..., eta_seconds: _Optional[int] = ..., surge_multiplier: _Optional[float] = ..., pickup_latitude: _Optional[float] = ..., pickup_longitude: _Optional[float] = ...) -> None: ...
 
 class BroadcastEvent(_message.Message):
     __slots__ = ("topic", "payload", "user_id")
@@ -181,3 +210,32 @@ class Disconnect(_message.Message):
     backoff_ms: int
     jitter_ms: int
     def __init__(self, code: _Optional[str] = ..., reconnect: _Optional[bool] = ..., backoff_ms: _Optional[int] = ..., jitter_ms: _Optional[int] = ...) -> None: ...
+
+class CityView(_message.Message):
+    __slots__ = ("sequence", "snapshot", "changed", "removed", "matched", "zones", "total", "sampled")
+    class Matched(_message.Message):
+        __slots__ = ("ride_id", "rider_handle", "driver_handle")
+        RIDE_ID_FIELD_NUMBER: _ClassVar[int]
+        RIDER_HANDLE_FIELD_NUMBER: _ClassVar[int]
+        DRIVER_HANDLE_FIELD_NUMBER: _ClassVar[int]
+        ride_id: str
+        rider_handle: int
+        driver_handle: int
+        def __init__(self, ride_id: _Optional[str] = ..., rider_handle: _Optional[int] = ..., driver_handle: _Optional[int] = ...) -> None: ...
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    ZONES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    snapshot: bool
+    changed: bytes
+    removed: bytes
+    matched: _containers.RepeatedCompositeFieldContainer[CityView.Matched]
+    zones: bytes
+    total: int
+    sampled: bool
+    def __init__(self, sequence: _Optional[int] = ..., snapshot: _Optional[bool] = ..., changed: _Optional[bytes] = ..., removed: _Optional[bytes] = ..., matched: _Optional[_Iterable[_Union[CityView.Matched, _Mapping]]] = ..., zones: _Optional[bytes] = ..., total: _Optional[int] = ..., sampled: _Optional[bool] = ...) -> None: ...

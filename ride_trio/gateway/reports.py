@@ -1,0 +1,224 @@
+"""What the API tells, as values that become JSON. A list is bounded by its `limit`, and by LIMIT without one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, Final
+
+from ride_trio import __version__
+from ride_trio.city import Chronicle, City
+from ride_trio.eventlog import EventLog
+from ride_trio.gateway.messages import Request
+from ride_trio.matching import Dispatcher, Phase, Ride, User
+from ride_trio.metrics import Counts, Metrics
+from ride_trio.sessions import Broker, Session
+
+LIMIT: Final = 1_000
+STORY_NOTES: Final = 20
+
+# What a user's phase is called, and on which side it is.
+_STATUS: Final = {
+    Phase.IDLE: "",
+    Phase.WAITING: "LOOKING",
+    Phase.RIDING: "MATCHED",
+    Phase.OFFLINE: "OFFLINE",
+    Phase.FREE: "AVAILABLE",
+    Phase.HAILED: "ON_TRIP",
+    Phase.MATCHED: "MATCHED",
+    Phase.EN_ROUTE: "EN_ROUTE_TO_PICKUP",
+    Phase.AT_PICKUP: "AT_PICKUP",
+    Phase.ON_TRIP: "ON_TRIP",
+}
+_RIDER: Final = (Phase.WAITING, Phase.RIDING)
+
+
+class Reports:
+    """See the module's text.
+
+    Args:
+        broker: whose sessions and zones.
+        dispatcher: whose users and rides.
+        city: who is where, as observers see it.
+        chronicle: what has happened to a user.
+        log: whose topics.
+        metrics: where all of it has been counted.
+        now: the clock of sessions and rides, s.
+        tile_url: where the map's tiles are from; empty for none.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        dispatcher: Dispatcher,
+        city: City,
+        chronicle: Chronicle,
+        log: EventLog,
+        metrics: Metrics,
+        now: Callable[[], float],
+        tile_url: str = "",
+    ) -> None:
+        self._broker = broker
+        self._dispatcher = dispatcher
+        self._city = city
+        self._chronicle = chronicle
+        self._log = log
+        self._metrics = metrics
+        self._now = now
+        self._tile_url = tile_url
+        self._began = now()
+        self._began_unix_s = time.time()
+
+    def paths(self) -> dict[str, Callable[[Request], Any]]:
+        """For `Api`."""
+        return {
+            "version": self.version,
+            "summary": self.summary,
+            "sessions": self.sessions,
+            "zones": self.zones,
+            "trips": self.trips,
+            "topics": self.topics,
+            "users/": self.user,
+        }
+
+    def version(self, request: Request) -> dict[str, Any]:
+        """What runs here."""
+        return {
+            "version": __version__,
+            "started_unix_millis": round(self._began_unix_s * 1000),
+            "uptime_s": round(self._now() - self._began, 3),
+            "tile_url": self._tile_url or None,
+            "operator": True,
+        }
+
+    def summary(self, request: Request) -> dict[str, Any]:
+        """The city in numbers; totals are since the start."""
+        rides = self._metrics.rides
+        phases = Counter(user.phase for user in self._dispatcher.users.values())
+        drivers = {_STATUS[phase].lower(): n for phase, n in _by_status(phases) if phase not in _RIDER}
+        return {
+            "at_unix_millis": round(time.time() * 1000),
+            "uptime_s": round(self._now() - self._began, 3),
+            "sessions": {"grpc": 0, "websocket": 0} | Counter(s.transport for s in self._broker.sessions()),
+            "drivers": drivers,
+            "riders_waiting": phases[Phase.WAITING],
+            "trips": phases[Phase.RIDING],
+            "totals": {
+                "messages_in": _sum(rides.ingress),
+                "messages_out": _sum(rides.egress),
+                "drops": _sum(rides.dropped),
+                "matches": rides.match_outcome("matched").n,
+                "no_driver": rides.match_outcome("no_driver").n,
+                "log_records": _sum(self._metrics.log.produced),
+            },
+            "ack_latency_ms": None,
+        }
+
+    def sessions(self, request: Request) -> list[dict[str, Any]]:
+        """Some live sessions."""
+        return [self._session(session) for session in islice(self._broker.sessions(), _limit(request))]
+
+    def zones(self, request: Request) -> list[dict[str, Any]]:
+        """The zones with the most sessions; `messages` are positions in the last second, while somebody observes."""
+        zones = sorted(self._broker.zones(), key=lambda zone: len(zone.members), reverse=True)
+        activity = self._city.activity
+        return [
+            {"zone": zone.name, "sessions": len(zone.members), "messages": activity.get(zone.cell, 0)}
+            for zone in zones[: _limit(request)]
+        ]
+
+    def trips(self, request: Request) -> list[dict[str, Any]]:
+        """Requests and rides, the newest first."""
+        newest = islice(reversed(self._dispatcher.rides.values()), _limit(request))
+        return [self._ride(ride) for ride in newest]
+
+    def topics(self, request: Request) -> list[dict[str, Any]]:
+        """The log's topics; offsets are summed over a topic's partitions."""
+        found = []
+        for topic in islice(sorted(self._log.topics.values(), key=lambda topic: topic.name), _limit(request)):
+            begin = sum(partition.begin_offset for partition in topic.partitions)
+            end = sum(partition.end_offset for partition in topic.partitions)
+            sizes = {"partitions": len(topic.partitions), "records": end - begin, "bytes": topic.size_bytes}
+            found.append({"name": topic.name, "begin": begin, "end": end, **sizes})
+        return found
+
+    def user(self, request: Request) -> dict[str, Any] | None:
+        """The story of one, by handle or user id; None if there is nobody."""
+        name = request.path.rpartition("/users/")[2]
+        user = self._city.user_of(int(name)) if name.isascii() and name.isdigit() else None
+        user = user or self._dispatcher.users.get(name)
+        if user is None:
+            return None
+        sight, session, known = (
+            self._city.sights.get(user),
+            self._broker.session_of(user.user_id),
+            user.cell is not None,
+        )
+        return {
+            "handle": sight.handle if sight is not None else None,
+            "user_id": user.user_id,
+            "role": _role(user),
+            "status": _STATUS[user.phase],
+            "vehicle_plate": user.plate,
+            "latitude": user.lat if known else None,
+            "longitude": user.lng if known else None,
+            "bearing": sight.bearing if sight is not None else None,
+            "speed_mps": sight.speed_mps if sight is not None else None,
+            "session": self._session(session) if session is not None else None,
+            "ride": self._ride(user.ride) if user.ride is not None else None,
+            "events": [
+                {"at_unix_millis": note.at_unix_millis, "text": note.text}
+                for note in self._chronicle.of(user.user_id, STORY_NOTES)
+            ],
+        }
+
+    def _session(self, session: Session) -> dict[str, Any]:
+        user = self._dispatcher.users.get(session.user_id)
+        return {
+            "session_id": session.session_id,
+            "user_id": session.user_id,
+            "role": _role(user) if user is not None else "",
+            "transport": session.transport,
+            "zone": session.zone.name if session.zone is not None else None,
+            "opened_unix_millis": self._unix_millis(session.opened_at),
+            "queued": session.outbox.statistics().queued,
+        }
+
+    def _ride(self, ride: Ride) -> dict[str, Any]:
+        driver = ride.driver
+        return {
+            "ride_id": ride.ride_id,
+            "rider_id": ride.rider.user_id,
+            "driver_id": driver.user_id if driver is not None else None,
+            "status": _STATUS[(driver or ride.rider).phase],
+            "since_unix_millis": self._unix_millis(ride.asked_at),
+            "eta_seconds": ride.eta_s if driver is not None else None,
+        }
+
+    def _unix_millis(self, moment: float) -> int:
+        return round((self._began_unix_s + moment - self._began) * 1000)
+
+
+def _by_status(phases: Counter[Phase]) -> Iterable[tuple[Phase, int]]:
+    """Every driver's phase once, those of the same name (a passenger from the street) added up."""
+    on_trip = phases[Phase.ON_TRIP] + phases[Phase.HAILED]
+    return ((p, on_trip if p is Phase.ON_TRIP else phases[p]) for p in Phase if p not in (Phase.IDLE, Phase.HAILED))
+
+
+def _role(user: User) -> str:
+    if user.phase in _RIDER:
+        return "rider"
+    if user.phase is not Phase.IDLE or user.plate:
+        return "driver"
+    return "rider" if user.cell is not None else ""
+
+
+def _sum(counts: Counts) -> int:
+    return sum(cell.n for cell in counts.cells.values())
+
+
+def _limit(request: Request) -> int:
+    asked = request.query.get("limit", "")
+    return min(int(asked), LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < 10 else LIMIT
