@@ -72,7 +72,6 @@ def demo(
         guests=True,  # whoever opens the page may ask for a ride
         match_timeout_s=settings.match_timeout_s,
         heartbeat_s=settings.heartbeat_interval_s,
-        guests=True,  # whoever asks for a ride on the page
     )
     try:
         with TemporaryDirectory(prefix="ride-trio-demo-") as folder:
