@@ -206,9 +206,7 @@ class Commits:
             await self._room.park()
 
     def check(self) -> None:
-        """Raises:
-        LogError: Nothing is accepted: the disk has failed, or the server stops.
-        """
+        """Raises LogError if nothing is accepted: the disk has failed, or the server stops."""
         if self.failed is not None:
             raise LogFailedError(self.failed.message)
         if self.stopped:
