@@ -71,7 +71,7 @@ def demo(
         connections=_CONNECTIONS,
         match_timeout_s=settings.match_timeout_s,
         heartbeat_s=settings.heartbeat_interval_s,
-        guests=True,  # whoever asks for a ride on the page
+        guests=True,
     )
     try:
         with TemporaryDirectory(prefix="ride-trio-demo-") as folder:

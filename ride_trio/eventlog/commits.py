@@ -15,7 +15,6 @@ disk, so nothing more is accepted until the server is started anew.
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -26,7 +25,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from ride_trio.errors import LogError, LogFailedError, LogFullError, LogStoppedError
+from ride_trio.errors import LogError, LogFailedError, LogStoppedError
+from ride_trio.eventlog.disk_errors import disk_error
 from ride_trio.eventlog.partition import Batch, Partition
 from ride_trio.eventlog.placing import end_of, place
 from ride_trio.eventlog.segments import Segment
@@ -47,7 +47,6 @@ LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
 LATE_S: Final = 30.0
 WATCH_EVERY_S: Final = 1.0
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Part = tuple[Segment, int, list[Batch]]  # a file, where in it, and what
 
 
@@ -207,9 +206,7 @@ class Commits:
             await self._room.park()
 
     def check(self) -> None:
-        """Raises:
-        LogError: Nothing is accepted: the disk has failed, or the server stops.
-        """
+        """Raises LogError if nothing is accepted: the disk has failed, or the server stops."""
         if self.failed is not None:
             raise LogFailedError(self.failed.message)
         if self.stopped:
@@ -398,14 +395,5 @@ class Commits:
             if self.failed is not None:
                 return
             last = self.gathering if self.gathering.batches else self.in_flight[-1]
-            try:
+            with suppress(LogError):
                 await last.wait(Level.SYNCED)
-            except LogError:
-                continue
-
-
-def disk_error(error: OSError) -> LogError:
-    """What is told of a write that has failed, and was taken back."""
-    if error.errno in NO_ROOM:
-        return LogFullError(f"the disk is full: {error.strerror}; nothing of this is stored")
-    return LogFailedError(f"the log can't be written: {error}; nothing of this is stored")

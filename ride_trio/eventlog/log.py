@@ -33,10 +33,11 @@ from ride_trio.errors import (
     UnknownTopicError,
 )
 from ride_trio.eventlog.cache import Cache
-from ride_trio.eventlog.commits import Commits, Writer, disk_error
+from ride_trio.eventlog.commits import Commits, Writer
 from ride_trio.eventlog.configs import parse_configs
 from ride_trio.eventlog.cursor import Cursor, Reader, RunSync, offset_at
 from ride_trio.eventlog.datadir import DataDir
+from ride_trio.eventlog.disk_errors import disk_error
 from ride_trio.eventlog.groups import Groups
 from ride_trio.eventlog.keeper import Keeper
 from ride_trio.eventlog.metadata import Metadata

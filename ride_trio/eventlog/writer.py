@@ -23,7 +23,8 @@ from typing import Any, Final
 import trio
 
 from ride_trio.eventlog.batches import BatchHeader, pack
-from ride_trio.eventlog.commits import NO_ROOM, Commit, Commits
+from ride_trio.eventlog.commits import Commit, Commits
+from ride_trio.eventlog.disk_errors import NO_ROOM
 from ride_trio.eventlog.partition import Batch
 from ride_trio.eventlog.segments import Segment, file_name
 from ride_trio.metrics import LogMetrics

@@ -29,6 +29,7 @@ def tell_a_story(page: Page) -> None:
     page.locator("#trips button").first.click()
     page.wait_for_timeout(3_000)
     page.locator("#fit").click()
+    page.locator("#side").evaluate("side => side.scrollTo(0, 0)")
     page.wait_for_timeout(2_000)
 
 
@@ -37,10 +38,11 @@ def ask_for_a_ride(page: Page) -> None:
     page.get_by_role("button", name="Ask for a ride").click()
     box = page.locator("#map").bounding_box()
     assert box is not None
-    wide = box["width"] > 600
-    page.mouse.click(
-        box["x"] + box["width"] * (0.6 if wide else 0.5), box["y"] + box["height"] * (0.5 if wide else 0.2)
-    )
+    if box["width"] > 600:
+        page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5)
+        page.mouse.move(0, 0)
+    else:
+        page.touchscreen.tap(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.2)
     expect(page.locator("#rider-steps [aria-current]")).to_contain_text("Driver on the way", timeout=60_000)
     page.wait_for_timeout(1_000)
 

@@ -9,52 +9,9 @@ from hypothesis import strategies as st
 from ride_trio.wire import frames
 from ride_trio.wire.errors import LocalError
 from ride_trio.wire.frames import DATA, END_STREAM, HEADERS, RST_STREAM, ErrorCode, SettingId
-from ride_trio.wire.limits import Limits
-from ride_trio.wire.loans import Loans
-from ride_trio.wire.outbound import Outbound
 from ride_trio.wire.states import Input, State
-from ride_trio.wire.stream import Stream
-from tests.wire.peers import Frame, framed, read_frames
-
-LIMITS = Limits(write_high_water=50_000)
-TRAILERS = b"\x88"
-PLENTY = 2**30
-
-
-def outbound(limits: Limits = LIMITS, window: int = PLENTY) -> Outbound:
-    out = Outbound(limits, Loans(limits.shared_lent), {})
-    out.window = window
-    return out
-
-
-def opened(out: Outbound, stream_id: int = 1, window: int = PLENTY) -> Stream:
-    stream = Stream(stream_id, 65_535, window)
-    stream.happened(Input.RECV_HEADERS)
-    out.streams[stream_id] = stream
-    return stream
-
-
-def sent(out: Outbound) -> list[Frame]:
-    return read_frames(out.take_output())
-
-
-def payload_of(found: list[Frame], stream_id: int = 1) -> bytes:
-    return b"".join(frame.payload for frame in found if frame.kind == DATA and frame.stream_id == stream_id)
-
-
-def drain(out: Outbound) -> list[Frame]:
-    found: list[Frame] = []
-    while out.output:
-        found += sent(out)
-        out.resume()
-    return found
-
-
-def move(out: Outbound, stream: Stream, delta: int) -> None:
-    """What WINDOW_UPDATE and SETTINGS do."""
-    stream.window_moved(delta)
-    out.line_up(stream)
-    out.resume()
+from tests.wire.outbounds import LIMITS, TRAILERS, drain, move, opened, outbound, payload_of, sent
+from tests.wire.peers import Frame, framed
 
 
 @pytest.mark.parametrize("message", [b"hello", b""])
@@ -395,44 +352,3 @@ def test_nothing_is_credited_to_a_stream_that_sends_no_more() -> None:
     stream.happened(Input.RECV_RST)
     out.credit(stream, 60_000, 100)
     assert not out.output
-
-
-# ---------------------------------------------------------------- several messages at once
-
-
-def total(messages: list[bytes]) -> int:
-    return len(b"".join(map(framed, messages)))
-
-
-def test_messages_that_fit_share_a_frame() -> None:
-    out = outbound()
-    stream = opened(out, window=1_000)
-    messages = [b"one", b"", b"three"]
-    out.send_messages(stream, list(messages), total(messages))
-    assert out.size == len(b"".join(out.output))
-    (frame,) = sent(out)
-    assert frame.payload == b"".join(map(framed, messages))
-    assert (stream.send_window, out.window) == (1_000 - total(messages), PLENTY - total(messages))
-
-
-def test_the_one_that_does_not_fit_has_a_frame_of_its_own() -> None:
-    out = outbound()
-    stream = opened(out)
-    messages = [b"one", b"two", bytes(16_380)]
-    out.send_messages(stream, list(messages), total(messages))
-    assert [len(frame.payload) for frame in sent(out)] == [16, 16_384, 1]
-
-
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(0, 3_000), st.integers(0, 3_000))
-def test_whatever_the_windows_all_of_it_goes_out_in_order_when_they_open(
-    messages: list[bytes], stream_window: int, window: int
-) -> None:
-    out = outbound(window=window)
-    stream = opened(out, window=stream_window)
-    out.send_messages(stream, list(messages), total(messages))
-    found = sent(out)
-    assert len(payload_of(found)) <= min(stream_window, window)
-    assert min(stream.send_window, out.window) >= 0
-    out.window = PLENTY
-    move(out, stream, PLENTY)
-    assert payload_of(found + drain(out)) == b"".join(map(framed, messages))
