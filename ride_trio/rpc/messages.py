@@ -110,7 +110,8 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         if self.stream.pending or self._turn is not None:
             await self._queue_in_turn(data, compressed)
         else:
-            if self._sending_is_over():
+            state = self.stream.state
+            if state is CLOSED or state is HALF_CLOSED_LOCAL:
                 await self.closed_while_sending()
             if self._queue(data, compressed):
                 return
