@@ -96,7 +96,7 @@ class ServerLink(Link):
         self.around = around
         self.objection: str | None = None  # why this client gets no call through
         # Connections that came together are not given up together.
-        self.tick_s = keepalive.handshake_timeout_s * uniform(1, 1 + JITTER)
+        self.tick_s = keepalive.handshake_timeout_s * uniform(1 - JITTER, 1)
         self.idle_since_s = trio.current_time()  # inf while there are calls
 
     def started(self) -> None:

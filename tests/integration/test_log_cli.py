@@ -32,7 +32,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [*COMMAND, "serve", *LOOPBACK, "--data-dir", str(folder / "data"), "--log-level", "warning"]
     with (folder / "log").open("w") as log, running(command, stderr=log) as server:
         assert server.stdout is not None
-        _, grpc, _ = server.stdout.readline().decode().split()
+        _, grpc, *_ = server.stdout.readline().decode().split()
         yield grpc.removeprefix("grpc=")
     assert "Traceback" not in (folder / "log").read_text()
 

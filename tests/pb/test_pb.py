@@ -92,7 +92,8 @@ def test_each_body_field_is_its_messages_name_in_snake_case(envelope: str) -> No
     for field in oneof.fields:
         assert field.message_type is not None
         assert field.name.replace("_", "") == field.message_type.name.lower()
-        assert field.number <= 15, "a hot field has a tag of one byte"
+        if field.name not in ("observe", "city_view"):  # an operator's, a few a second
+            assert field.number <= 15, "a hot field has a tag of one byte"
 
 
 def test_the_field_numbers_of_the_first_release_stay() -> None:
@@ -100,7 +101,7 @@ def test_the_field_numbers_of_the_first_release_stay() -> None:
         message.name: {field.name: field.number for field in message.fields}
         for message in messages(ride_pb2.DESCRIPTOR)
     }
-    assert numbers == {
+    first_release: dict[str, dict[str, int]] = {
         "ClientEnvelope": {
             "message_id": 1,
             "heartbeat": 2,
@@ -144,6 +145,8 @@ def test_the_field_numbers_of_the_first_release_stay() -> None:
         "Error": {"code": 1, "message": 2, "temporary": 3},
         "Disconnect": {"code": 1, "reconnect": 2, "backoff_ms": 3, "jitter_ms": 4},
     }
+    for name, fields in first_release.items():
+        assert fields.items() <= numbers[name].items(), name
 
 
 def test_the_status_values_of_the_first_release_stay() -> None:

@@ -2,9 +2,9 @@
 
 RUSH_HOURS times the number of workers swells and ebbs away. A worker opens a connection, has some calls of random kinds
 on it, one after the other or beside each other, and leaves, politely or not; connections meet the server's ages. In
-each ebb the server's memory is read: the first two end the warm-up, and the last two may be at most MOST_GROWTH_BYTES
-above them (the smaller of either: how many of its pages the allocator gives back in an ebb is a matter of chance). When
-all have gone, the server has to have the tasks that it began with, and nothing else.
+each ebb the server's memory is read: the first WARM_UP are the warm-up, and of those after the smallest may be at most
+MOST_GROWTH_BYTES above its end (the smallest: how many of its pages the allocator gives back in an ebb is a matter of
+chance). When all have gone, the server has to have the tasks that it began with, and nothing else.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ride_trio_loadgen.bench.echo import PATH, UNARY_PATH
 from ride_trio_loadgen.bench.soak_server import GRACE_S, MAX_IDLE_S
 
 RUSH_HOURS: Final = 5
+WARM_UP: Final = 3
 MOST_WORKERS: Final = 60
 # In an ebb nobody is there for a moment: this part of a rush hour.
 EBB: Final = 0.2
@@ -62,7 +63,7 @@ class SoakResult:
 
     @property
     def growth_bytes(self) -> float:
-        return min(self.ebb_bytes[-2:]) - min(self.ebb_bytes[:2])
+        return min(self.ebb_bytes[WARM_UP:]) - self.ebb_bytes[WARM_UP - 1]
 
     @property
     def holds(self) -> bool:
