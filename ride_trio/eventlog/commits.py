@@ -134,8 +134,8 @@ class Writer(Protocol):
     """Writes commits, in the order in which it is given them."""
 
     def submit(self, commit: Commit) -> None:
-        """Write, call `Commits.on_written` (if the commit is `hurried`, or that seems good), sync, call `on_synced`; or
-        call `on_failed`, and write nothing more until `resume`. On the trio thread, later."""
+        """Write, call `Commits.on_written` (not needed if the commit is not `hurried`), sync, call `on_synced`; or call
+        `on_failed`, and write nothing more until `resume`. On the trio thread, later."""
 
     def resume(self) -> None:
         """What was submitted before this has failed, with a commit that could not be written; what comes now is new."""

@@ -209,11 +209,9 @@ class Link(ABC):
                 self.mark()
                 try:
                     await self._read_until_end()
-                    self.wire.release()
                     await self.wind_down()
                 finally:
                     self.nursery.cancel_scope.cancel()  # before `lost`: who can be cancelled is to be Cancelled
-                    self.wire.release()
                     self.lost()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as group:
             self._broken = self._broken or group
@@ -249,6 +247,8 @@ class Link(ABC):
                 await self._read_loop()
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             self._broken = self._broken or error.with_traceback(None)
+        finally:
+            self.wire.release()
 
     async def _read_loop(self) -> None:
         wire, transport, patience = self.wire, self.transport, self.wire.patience

@@ -27,7 +27,8 @@ class Limits:
         max_header_list: Largest decoded header list of a call, as in gRPC's C core. A larger one costs its
             sender the stream, or the connection if it is beyond what a mistake could explain (see `header_blocks`).
         write_high_water: What may wait for the socket before senders have to wait, too: two typical socket buffers.
-        pass_frames: Frames worked through before other connections get their turn (64 tiny ones are about 0.2 ms).
+        pass_frames: Frames worked through at once at most, before other connections get their turn (64 tiny ones are
+            about 0.2 ms); the shell takes fewer of those that take longer.
         max_control_backlog: Answers (acks, resets, window updates) that may wait for a peer that does not read; with
             more the connection is ended. With this much beyond `write_high_water` new calls are REFUSED_STREAM.
         patience: What a peer may waste of our work at once (see `patience`); 10 a reset stream, so 1,000 of them.

@@ -305,29 +305,10 @@ async def test_however_many_have_much_to_do_few_do_so_in_a_pass(nursery: trio.Nu
     assert max(passes.noted) <= connections * FIRST_FRAMES + TURNS_A_PASS * Limits().pass_frames
 
 
-async def test_the_calls_of_a_lost_connection_end_in_turns(nursery: trio.Nursery) -> None:
-    passes = Passes()
-
-    async def handler(call: Any) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            passes.noted[-1] += 1
-
-    client = await RawClient(nursery, bidi(handler)).shake_hands()
-    for _ in range(200):
-        client.open()
-    await client.send()
-    await trio.testing.wait_all_tasks_blocked()
-    trio.lowlevel.add_instrument(passes)
-    await client.stream.aclose()
-    await trio.testing.wait_all_tasks_blocked()
-    trio.lowlevel.remove_instrument(passes)
-    assert sum(passes.noted) == 200
-    assert max(passes.noted) <= TURNS_A_PASS
-
-
-async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("how", ["the client leaves", "a write fails"])
+async def test_the_calls_of_a_lost_connection_end_in_turns(
+    nursery: trio.Nursery, autojump_clock: MockClock, how: str
+) -> None:
     passes = Passes()
 
     async def handler(call: Any) -> None:
@@ -344,7 +325,10 @@ async def test_a_write_that_fails_ends_the_calls_in_turns_too(nursery: trio.Nurs
     await trio.testing.wait_all_tasks_blocked()
     (link,) = server._links
     trio.lowlevel.add_instrument(passes)
-    link.broken(BrokenPipeError("the pipe is gone"))
+    if how == "a write fails":
+        link.broken(BrokenPipeError("the pipe is gone"))
+    else:
+        await client.stream.aclose()
     await trio.sleep(LINGER_S)
     await trio.testing.wait_all_tasks_blocked()
     trio.lowlevel.remove_instrument(passes)

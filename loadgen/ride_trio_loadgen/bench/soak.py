@@ -14,7 +14,7 @@ import math
 import socket
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,7 +90,7 @@ class Worker:
             await self._visit()
         except* purerpc.RpcFailedError as group:
             # On a machine that is too busy a client may be sent away as idle before it has begun.
-            if any("max_idle" not in str(error) for error in _each(group)):
+            if group.subgroup(lambda error: not isinstance(error, ExceptionGroup) and "max_idle" not in str(error)):
                 raise
             self._done["too late"] += 1
 
@@ -202,14 +202,6 @@ class Worker:
         with trio.fail_after(MAX_IDLE_S + GRACE_S + CALL_TIMEOUT_S):
             await channel.wait_for_state_change(Connectivity.READY)
         self._done["connections sent away idle"] += 1
-
-
-def _each(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _each(error)
-        else:
-            yield error
 
 
 async def _rush_hour(port: int, random: Random, seconds: float, done: Counter[str]) -> None:

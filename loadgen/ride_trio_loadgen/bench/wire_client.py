@@ -94,6 +94,9 @@ class Peer:
         self.outbound = self.wire.outbound
         self.arrived = self.ended = 0
         self._expected = expected
+        self._shake_hands()
+
+    def _shake_hands(self) -> None:
         self.flush()
         while not self.wire.settings_seen:
             self.read()
@@ -173,12 +176,7 @@ class EchoedPeer(Peer):
     answered sooner would not let this server sleep between two messages, and waking up is much of what one costs.
     """
 
-    def __init__(self, port: int) -> None:
-        self.sock = connect(port)
-        self.wire = IndexingConnection()
-        self.outbound = self.wire.outbound
-        self.arrived = self.ended = 0
-        self._expected = ENCODED
+    def _shake_hands(self) -> None:
         server = ServerConnection(LIMITS)
         server.feed(self.outbound.take_output())
         server.process()
@@ -199,32 +197,26 @@ class EchoedPeer(Peer):
 
 
 class RawPeer:
-    """One connection to a server of plain bytes; a message is as long as one in a frame of its own.
+    """One who listens to a server of plain bytes; a message is as long as one in a frame of its own.
 
     Args:
         port: The server's.
         message_bytes: Of a message, without what a frame adds.
     """
 
-    def __init__(self, port: int, message_bytes: int = len(ENCODED)) -> None:
+    def __init__(self, port: int, message_bytes: int) -> None:
         self.sock = connect(port)
-        self._message = bytes(FRAMING_BYTES + message_bytes)
+        self._message_bytes = FRAMING_BYTES + message_bytes
         self._half = 0
 
-    def open(self) -> None:
-        return None
-
-    def send(self, _stream: None, count: int = 1) -> None:
-        self.sock.sendall(self._message * count)
-
     def flush(self) -> None:
-        pass
+        """Who only listens has nothing to say."""
 
     def read(self) -> int:
         data = self.sock.recv(READ_BYTES)
         if not data:
             raise ConnectionError("the server has closed the connection")
-        whole, self._half = divmod(self._half + len(data), len(self._message))
+        whole, self._half = divmod(self._half + len(data), self._message_bytes)
         return whole
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from ride_trio.wire.headers import RequestHead
 from ride_trio.wire.limits import Limits
 from ride_trio_loadgen.bench.child import Child, child
 from ride_trio_loadgen.bench.echo import BARE_TRIO, CORO, ENCODED, UNARY_PATH
-from ride_trio_loadgen.bench.wire_client import IndexingConnection, Peer, Poller, RawPeer
+from ride_trio_loadgen.bench.wire_client import FRAMING_BYTES, EchoedPeer, IndexingConnection, Peer, Poller, RawPeer
 
 SERVERS = "ride_trio_loadgen.bench.echo_servers"
 
@@ -81,9 +81,20 @@ def test_a_call_that_fails_is_an_error(server: Child) -> None:
 
 
 def test_plain_bytes_count_as_messages_when_they_are_whole() -> None:
-    with child(SERVERS, BARE_TRIO) as running, closing(RawPeer(running.port)) as peer:
-        peer.send(None, 3)
+    with child(SERVERS, BARE_TRIO) as running, closing(RawPeer(running.port, 10)) as peer:
+        peer.sock.sendall(bytes(3 * (FRAMING_BYTES + 10) + 1))
         assert _until(peer, 3) == 3
+
+
+def test_a_server_that_only_echoes_bytes_gives_frames_back() -> None:
+    with child(SERVERS, BARE_TRIO) as running, closing(EchoedPeer(running.port)) as peer:
+        stream = peer.open()
+        for _ in range(2_000):  # more than a window: what is given back of it is echoed, too
+            peer.send(stream)
+            peer.flush()
+            while not peer.read():
+                peer.flush()
+        assert peer.arrived == 2_000
 
 
 def _until(peer: RawPeer, count: int) -> int:
