@@ -19,9 +19,6 @@ from trio.lowlevel import RunVar
 
 log = logging.getLogger(__name__)
 
-# A turn is about 0.4 ms (see `link`), so a pass is about a millisecond.
-TURNS_A_PASS: Final = 2
-
 
 class Flushable(Protocol):
     """What can be marked dirty."""
@@ -37,13 +34,13 @@ class Flusher(trio.abc.Instrument):
     """The instrument of one `trio.run`, installed at its first connection.
 
     Attributes:
-        turns: Whoever has much to do (input that was not done at once, calls to be ended) does a part of it at a time,
-            and so many do so in one pass: the others wait in line, and who has little to do is not held up.
+        turn: Whoever has much to do (input that was not done at once, calls to be ended) does a part of it at a time,
+            holding this: the others like it wait in line, and who has little to do is not held up.
     """
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
-        self.turns = trio.Semaphore(TURNS_A_PASS)
+        self.turn = trio.Lock()
         self._dirty: list[Flushable] = []
 
     def mark(self, item: Flushable) -> None:

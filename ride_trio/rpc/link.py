@@ -31,11 +31,13 @@ log = logging.getLogger(__name__)
 
 # How often a peer that has left something half done is looked at again, s.
 TICK_S: Final = 10.0
-# What a connection does of its input at once shall take about so long, s, whatever its frames cost: it begins with few,
-# and takes twice or half as many when that was too quick or too slow. What its handlers do comes on top.
+# How much of its input a connection works through in a turn: it begins with so many frames, and takes twice or half as
+# many when that was too quick or too slow, s. First the reading alone; then with what it has set off, the handlers.
+FIRST_FRAMES: Final = 8
 QUICK_S: Final = 0.000_3
 SLOW_S: Final = 0.000_6
-FIRST_FRAMES: Final = 8
+QUICK_WITH_HANDLERS_S: Final = 0.000_5
+SLOW_WITH_HANDLERS_S: Final = 0.001
 
 
 class StreamUser(Protocol):
@@ -78,10 +80,9 @@ class Link(ABC):
         self._broken: Exception | None = None
         self.tick_s = TICK_S
         self._tick_at = 0.0
-        self._watched_read = -2  # the number of the last read that was watched
-        self._frames = FIRST_FRAMES  # of the input, to be worked through at once
+        self._watched_read = -1  # the number of the last read that was watched
+        self._frames = FIRST_FRAMES  # of the input, to be worked through in a turn
         self._busy = False  # the last read was more than can be done at once
-        self._overran = False  # the last turn took much too long: a frame or two were so much work
         self._reading = trio.CancelScope()
         self.outbound.lent = self.mark
 
@@ -251,67 +252,95 @@ class Link(ABC):
             self.wire.release()
 
     async def _read_loop(self) -> None:
-        wire, transport, patience = self.wire, self.transport, self.wire.patience
-        while data := await (self._read_watched() if wire.unsettled else transport.read()):
-            self._bytes_in.n += len(data)
-            self.reads += 1
-            self.heard_s = trio.current_time()
-            wire.feed(data)
-            if patience.strained:
-                patience.refill(trio.current_time())
-            if self._busy or self._work():
+        wire, transport = self.wire, self.transport
+        while True:
+            more = await self._read_watched() if wire.unsettled else self._take(await transport.read())
+            if more is None:
+                break
+            if more:
                 await self._work_in_turns()
             if wire.fault is not None:
                 break
-            if self.outbound.size > wire.limits.max_control_backlog:
-                # A peer that asks and does not read the answers: it may ask on when it has read.
+            if self._is_asked_too_much:
                 await self.drained()
         if wire.fault is not None:
             await self._say_goodbye()
 
+    @property
+    def _is_asked_too_much(self) -> bool:
+        """The peer asks and does not read the answers: it may ask on when it has read."""
+        return self.outbound.size > self.wire.limits.max_control_backlog
+
+    def _take(self, data: bytes) -> bool | None:
+        """Work through what was read, or a part of it; True if there is more, None if the peer has left."""
+        if not data:
+            return None
+        self._bytes_in.n += len(data)
+        self.reads += 1
+        self.heard_s = trio.current_time()
+        self.wire.feed(data)
+        patience = self.wire.patience
+        if patience.strained:
+            patience.refill(self.heard_s)
+        return self._busy or self._work()
+
     def _work(self) -> bool:
         """Work through a part of the input; True if there is more."""
-        began = perf_counter()
         more = self.wire.process(self._frames)
         self._dispatch()
-        if more:
-            spent = perf_counter() - began
-            self._overran = spent > 2 * SLOW_S
-            if spent > SLOW_S:
-                self._frames = max(1, self._frames // 2)
-            elif spent < QUICK_S:
-                self._frames = min(2 * self._frames, self.wire.limits.pass_frames)
         return more
 
     async def _work_in_turns(self) -> None:
-        """Work through the input, and let others have their turns between: so many connections at a time."""
+        """Work through the input in parts, one connection at a time, and leave passes to the others between.
+
+        In the first the handlers run that the part has woken, and whoever wrote meanwhile is read; in the second those
+        are answered.
+        """
         turns, more = 0, True
         while more:
-            async with self._flusher.turns:
+            async with self._flusher.turn:
+                began = perf_counter()
                 more = self._work()
+                alone_s = perf_counter() - began
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+                if more:
+                    self._adapt(alone_s, perf_counter() - began)
             turns += 1
-            if more and self._overran:  # two passes for others alone: a call of theirs is read, and answered
-                await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()
         self._busy = turns > 1
 
-    async def _read_watched(self) -> bytes:
-        """Read, and have what the peer has left half done looked at every `tick_s`; empty if that was its end."""
+    def _adapt(self, alone_s: float, with_handlers_s: float) -> None:
+        """Take more or fewer frames next time.
+
+        Others' handlers are in the longer time, too: for those no connection gets less than it began with.
+        """
+        if alone_s > SLOW_S:
+            self._frames = max(1, self._frames // 2)
+        elif with_handlers_s > SLOW_WITH_HANDLERS_S:
+            if self._frames > FIRST_FRAMES:
+                self._frames //= 2
+        elif alone_s < QUICK_S and with_handlers_s < QUICK_WITH_HANDLERS_S:
+            self._frames = min(2 * self._frames, self.wire.limits.pass_frames)
+
+    async def _read_watched(self) -> bool | None:
+        """Like `_take`, until nothing is half done; what the peer leaves so is looked at every `tick_s`."""
         wire = self.wire
-        if self._watched_read != self.reads - 1:  # the last read was an ordinary one: time begins now
+        if self._watched_read != self.reads:  # the last read was an ordinary one: time begins now
             wire.tick(begin=True)
             self._tick_at = trio.current_time() + self.tick_s
-        self._watched_read = self.reads
         while wire.fault is None:
             with trio.move_on_at(self._tick_at):
-                if trio.current_time() < self._tick_at:
-                    return await self.transport.read()
+                while trio.current_time() < self._tick_at:
+                    more = self._take(await self.transport.read())
+                    if more is not False or wire.fault is not None or not wire.unsettled or self._is_asked_too_much:
+                        self._watched_read = self.reads
+                        return more
             self._tick_at += self.tick_s
             while wire.tick():
                 self._dispatch()
                 await trio.lowlevel.checkpoint()
             self._dispatch()
-        return b""
+        return False
 
     def _dispatch(self) -> None:
         """Hand on what a pass over the input has brought."""

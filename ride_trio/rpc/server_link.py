@@ -225,11 +225,11 @@ class ServerLink(Link):
             call.fail(purerpc.UnavailableError(why))
 
     async def wind_down(self) -> None:
-        """Cancel the calls, a few in a pass: a thousand at once would hold up everybody else. So would connections."""
-        async with self._flusher.turns:
+        """Cancel the calls, one in a pass: a thousand at once would hold up everybody else. So would connections."""
+        async with self._flusher.turn:
             calls = list(self._calls.values())
         for call in calls:
-            async with self._flusher.turns:
+            async with self._flusher.turn:
                 call.cancel()
                 self._lose(call)
 

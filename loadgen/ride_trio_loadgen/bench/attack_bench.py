@@ -1,7 +1,8 @@
 """`bench attacks`: a healthy client's times without and beside each attack, the server's memory, and what it answered.
 
 The healthy client echoes a message RATE_HZ times a second on a connection of its own; a time counts from when the
-message was due. Each attack has a server of its own, at default limits: first WARM_UP_S and a round without, then one
+message was due, or, if the client slept until then, from when it woke: that its machine wakes it late is not the
+server's lateness. Each attack has a server of its own, at default limits: first WARM_UP_S and a round without, then one
 beside the attacker. The server's garbage collector is set as `ride-trio serve` sets it. The server has a CPU of its
 own where there are two; client and attacker share the other, and the attacker gets only what the client leaves
 (SCHED_IDLE), so that a late answer is the server's lateness.
@@ -68,7 +69,9 @@ def healthy(peer: Peer, stream: Stream, seconds: float) -> list[float]:
     began = time.perf_counter()
     for number in range(round(seconds * RATE_HZ)):
         due = began + number / RATE_HZ
-        time.sleep(max(0.0, due - time.perf_counter()))
+        if (left := due - time.perf_counter()) > 0:
+            time.sleep(left)
+            due = time.perf_counter()
         peer.send(stream)
         peer.flush()
         while not peer.read():
