@@ -1,12 +1,11 @@
 """Group commit: many records, one write and one sync.
 
     append ──> gathering ──hand over──> written (acks=1) ──> synced (acks=-1; consumers see it)
-               trio thread              writer thread        sync thread
+               trio thread              threads (see `writer`)
 
-Records gather in one `Commit` while the ones before it are on their way; it is handed over when the sync thread has
-nothing to do, or will soon have nothing to do and it is worth a sync of its own: so the disk is always busy, and the
-more there is to do, the larger commits are. Somebody who waits for `WRITTEN` only, or a commit that has become large,
-need not wait for a sync: then the writer takes it as soon as it is free.
+Records gather in one `Commit` while the ones before it are on their way; it is handed over when none is, or when it is
+worth to be written beside them: so the disk is busy, and the more there is to do, the larger commits are. Somebody
+who waits for `WRITTEN` only need not wait for a sync: then it is handed over as soon as the ones before are written.
 
 When a commit cannot be written (the disk is full), it and all that came after it fail together: offsets that were given
 out are given out anew, so what is acknowledged later is as dense as ever. When a sync fails, nobody knows what is on
@@ -38,10 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Commits that the writer is given ahead: while it writes and syncs one, it finds the next.
-MAX_UNWRITTEN: Final = 2
-# A commit of this size is written while the one before it is synced, so that the sync thread goes on with it at once.
-NEXT_BYTES: Final = 32_768
+# Commits that the writer may have at a time: two lanes write, and the first that is through finds the next one.
+MAX_UNWRITTEN: Final = 3
+# A commit of this size is worth to be written beside others. Smaller ones wait, and grow: what is done for a commit
+# costs as much as 30 records.
+NEXT_BYTES: Final = 131_072
 # A commit of this size is worth a write of its own, however many wait for the sync thread.
 LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
@@ -276,8 +276,9 @@ class Commits:
         self.wanted_bytes = sys.maxsize
         if self._unwritten >= MAX_UNWRITTEN or self.failed is not None:
             return
-        enough = (0, NEXT_BYTES, LARGE_BYTES)[min(len(self.in_flight), 2)]
-        if not (commit.batches or commit.rolls) or (commit.size < enough and not commit.hurried):
+        enough = 0 if not self.in_flight else NEXT_BYTES if len(self.in_flight) < MAX_UNWRITTEN else LARGE_BYTES
+        hurried = commit.hurried and not self._unwritten
+        if not (commit.batches or commit.rolls) or (commit.size < enough and not hurried):
             self.wanted_bytes = max(1, enough)
             return
         self.gathering = Commit()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ride_trio.eventlog.batches import MAX_BATCH_BYTES, MAX_SPAN, SPARSE, BatchHeader, pack
+from ride_trio.eventlog.files import sync_folder
 from ride_trio.eventlog.indexes import write_index
 from ride_trio.eventlog.segments import Head, Name, Segment
-from ride_trio.eventlog.writer import sync_folder
 
 # What waits to be written, of all partitions; and is synced then, since a sync of much keeps commits waiting.
 BUFFER_BYTES: Final = 1_048_576

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from ride_trio.errors import DataDirError
-from ride_trio.eventlog.writer import sync_folder
+from ride_trio.eventlog.files import sync_folder
 
 _TOPIC_ID: Final = re.compile(r"[1-9][0-9]*")
 

@@ -38,6 +38,7 @@ from ride_trio.eventlog.configs import parse_configs
 from ride_trio.eventlog.cursor import Cursor, Reader, RunSync, offset_at
 from ride_trio.eventlog.datadir import DataDir
 from ride_trio.eventlog.disk_errors import disk_error
+from ride_trio.eventlog.files import make_segment
 from ride_trio.eventlog.groups import Groups
 from ride_trio.eventlog.keeper import Keeper
 from ride_trio.eventlog.metadata import Metadata
@@ -45,7 +46,7 @@ from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.recovery import Recovered, recover
 from ride_trio.eventlog.tables import TopicRow
 from ride_trio.eventlog.topic import Topic, check_name
-from ride_trio.eventlog.writer import ThreadedWriter, make_segment
+from ride_trio.eventlog.writer import ThreadedWriter
 from ride_trio.metrics import LogMetrics
 
 log = logging.getLogger(__name__)

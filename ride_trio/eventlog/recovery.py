@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from ride_trio.eventlog.files import sync_folder
 from ride_trio.eventlog.indexes import read_index_head
 from ride_trio.eventlog.producers import Producers
 from ride_trio.eventlog.reindex import Rows, index_segment
@@ -33,7 +34,6 @@ from ride_trio.eventlog.segments import (
     new_segment,
     segment_paths,
 )
-from ride_trio.eventlog.writer import sync_folder
 
 
 @dataclass(slots=True)

@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
+from ride_trio.eventlog.files import sync_folder
 from ride_trio.eventlog.segments import Segment
 from ride_trio.eventlog.topic import SEGMENTS_A_LIMIT, Topic
-from ride_trio.eventlog.writer import sync_folder
 
 # How long a segment of a compacted topic takes records: what is in the newest one is not compacted.
 COMPACTED_SEGMENT_MS: Final = 86_400_000

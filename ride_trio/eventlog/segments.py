@@ -197,7 +197,7 @@ class Segment:
         index: Where batches are, while this is the topic's newest segment, and until its index file is there.
         max_timestamp: The latest of its records, Unix ms; 0 without records.
         exists: The file has been made.
-        made: The same, as the thread that writes knows it: before the trio thread does.
+        made: The same, as the threads that write know it: before the trio thread does.
         damaged: Compaction has found it so, and leaves it alone.
     """
 
@@ -222,6 +222,11 @@ class Segment:
     @property
     def name(self) -> Name:
         return Name.of(self.path)
+
+    @property
+    def is_to_be_made(self) -> bool:
+        """As threads know it: there is no file yet."""
+        return not (self.exists or self.made)
 
     @property
     def has_batches(self) -> bool:

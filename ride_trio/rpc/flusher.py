@@ -36,11 +36,13 @@ class Flusher(trio.abc.Instrument):
     Attributes:
         turn: Whoever has much to do (input that was not done at once, calls to be ended) does a part of it at a time,
             holding this: the others like it wait in line, and who has little to do is not held up.
+        alone: How many turns nobody has been there who had little to do.
     """
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
         self.turn = trio.Lock()
+        self.alone = 0
         self._dirty: list[Flushable] = []
 
     def mark(self, item: Flushable) -> None:

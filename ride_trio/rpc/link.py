@@ -38,6 +38,8 @@ QUICK_S: Final = 0.000_3
 SLOW_S: Final = 0.000_6
 QUICK_WITH_HANDLERS_S: Final = 0.000_5
 SLOW_WITH_HANDLERS_S: Final = 0.001
+# After so many turns without anybody else there is nobody to be left a pass to.
+ALONE_TURNS: Final = 64
 
 
 class StreamUser(Protocol):
@@ -282,7 +284,10 @@ class Link(ABC):
         patience = self.wire.patience
         if patience.strained:
             patience.refill(self.heard_s)
-        return self._busy or self._work()
+        if self._busy:
+            return True
+        self._flusher.alone = 0
+        return self._work()
 
     def _work(self) -> bool:
         """Work through a part of the input; True if there is more."""
@@ -294,16 +299,18 @@ class Link(ABC):
         """Work through the input in parts, one connection at a time, and leave passes to the others between.
 
         In the first the handlers run that the part has woken, and whoever wrote meanwhile is read; in the second those
-        are answered.
+        are answered, if there are any.
         """
-        turns, more = 0, True
+        flusher, turns, more = self._flusher, 0, True
         while more:
-            async with self._flusher.turn:
+            async with flusher.turn:
                 began = perf_counter()
                 more = self._work()
                 alone_s = perf_counter() - began
+                flusher.alone += 1
                 await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()
+                if flusher.alone < ALONE_TURNS:
+                    await trio.lowlevel.checkpoint()
                 if more:
                     self._adapt(alone_s, perf_counter() - began)
             turns += 1

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ride_trio.eventlog.datadir import DataDir
+from ride_trio.eventlog.files import make_segment
 from ride_trio.eventlog.segments import Head, new_segment
 from ride_trio.eventlog.tables import Tables, create_topic
-from ride_trio.eventlog.writer import make_segment
 from tests.cli.commands import Cli
 
 

@@ -17,10 +17,10 @@ from ride_trio.eventlog.commits import Commit, Commits
 from ride_trio.eventlog.configs import parse_configs
 from ride_trio.eventlog.cursor import Cursor, NotInMemoryError, Reader
 from ride_trio.eventlog.entries import split
+from ride_trio.eventlog.files import Begun, Files
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.recovery import recover
 from ride_trio.eventlog.topic import Topic
-from ride_trio.eventlog.writer import Files, UncertainError
 from ride_trio.metrics import LogMetrics
 from ride_trio.pb.takhin.v1.takhin_pb2 import ConsumeMessagesResponse, Record
 
@@ -55,15 +55,23 @@ class StuckWriter:
     def write(self) -> None:
         """Write the next commit."""
         commit = self.given.popleft()
+        begun: list[Begun] = []
         try:
             if self.trouble is not None:
                 raise self.trouble
-            self._files.write(commit)
+            self._files.write(commit, begun)
         except OSError as error:
-            self._commits.on_failed(commit, error, syncing=isinstance(error, UncertainError))
+            self._commits.on_failed(commit, error, syncing=not self._taken_back(begun))
         else:
             self._commits.on_written(commit)
             self.unsynced.append(commit)
+
+    def _taken_back(self, begun: list[Begun]) -> bool:
+        try:
+            self._files.take_back(begun)
+        except OSError:
+            return False
+        return True
 
     def sync(self) -> None:
         """Sync all that is written."""

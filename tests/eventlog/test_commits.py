@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import LogStoppedError
-from ride_trio.eventlog.commits import LARGE_BYTES, NEXT_BYTES, Level
+from ride_trio.eventlog.commits import LARGE_BYTES, MAX_UNWRITTEN, NEXT_BYTES, Level
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import Core, InlineWriter, append, gather, hand_over, read_all
 
@@ -53,8 +53,10 @@ async def test_what_came_in_one_pass_goes_together(core: Core) -> None:
     assert (core.metrics.produced("topic-1").n, core.metrics.produced("topic-2").n) == (8, 8)
 
 
-async def test_the_writer_is_given_one_commit_ahead(core: Core, partition: Partition) -> None:
-    for number in range(2):
+async def test_so_many_commits_are_on_their_way_at_once_and_no_more(tmp_path: Path) -> None:
+    core = Core(tmp_path, bound_bytes=100 * LARGE_BYTES)
+    partition = core.topic().partition(0)
+    for number in range(MAX_UNWRITTEN):
         commit = gather(core, partition, b"x" * LARGE_BYTES)
         assert hand_over(core) is commit, number
     gather(core, partition, b"x" * LARGE_BYTES)
@@ -101,16 +103,17 @@ async def test_the_next_one_is_written_while_one_is_synced_if_it_is_worth_it(cor
     gather(core, partition, b"first")
     hand_over(core)
     core.writer.write()
-    second = gather(core, partition, b"x" * NEXT_BYTES)
-    assert hand_over(core) is second
-    core.writer.write()
+    for _ in range(MAX_UNWRITTEN - 1):
+        commit = gather(core, partition, b"x" * NEXT_BYTES)
+        assert hand_over(core) is commit
+        core.writer.write()
     gather(core, partition, b"x" * NEXT_BYTES)
-    assert hand_over(core) is None  # two are enough: this one may grow
+    assert hand_over(core) is None  # these are enough: this one may grow
     core.writer.sync()
     assert hand_over(core) is not None
 
 
-@pytest.mark.parametrize(("in_flight", "size"), [(1, NEXT_BYTES), (2, LARGE_BYTES)])
+@pytest.mark.parametrize(("in_flight", "size"), [(1, NEXT_BYTES), (MAX_UNWRITTEN, LARGE_BYTES)])
 async def test_that_it_is_worth_it_is_noticed_at_once(tmp_path: Path, in_flight: int, size: int) -> None:
     core = Core(tmp_path, bound_bytes=100 * LARGE_BYTES)
     partition = core.topic().partition(0)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ride_trio.eventlog import indexes
+from ride_trio.eventlog.files import make_segment
 from ride_trio.eventlog.indexes import read_index_head, read_partition_index, replace_file, write_index
 from ride_trio.eventlog.segments import Segment
-from ride_trio.eventlog.writer import make_segment
 from tests.eventlog.logs import Core
 
 
