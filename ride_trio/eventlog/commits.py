@@ -18,17 +18,17 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from ride_trio.errors import LogError, LogFailedError, LogStoppedError
+from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.disk_errors import disk_error
 from ride_trio.eventlog.partition import Batch, Partition
+from ride_trio.eventlog.pass_end import at_pass_ends
 from ride_trio.eventlog.placing import end_of, place
-from ride_trio.eventlog.segments import Segment
 from ride_trio.metrics import LogMetrics
 
 if TYPE_CHECKING:
@@ -47,87 +47,6 @@ LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
 LATE_S: Final = 30.0
 WATCH_EVERY_S: Final = 1.0
-Part = tuple[Segment, int, list[Batch]]  # a file, where in it, and what
-
-
-class Level(IntEnum):
-    """How safe a commit is. A producer waits for one of the first three."""
-
-    QUEUED = 0
-    WRITTEN = 1
-    SYNCED = 2
-    FAILED = 3
-
-
-class Commit:
-    """Batches that are written together.
-
-    Attributes:
-        batches: In the order in which they were begun.
-        size: Bytes of entries.
-        level: How far it is.
-        error: Why it has failed.
-        hurried: Somebody waits for `WRITTEN`.
-        late: It has been on its way for so long that nobody waits any more.
-        began_at: trio's clock, s, when its first record came.
-        listeners: Called at each change of `level`.
-        rolls: Topics that begin a segment with it: those that were asked to, then those whose segment got too large.
-        parts: What goes into which file, from where on; nothing, when a segment only begins.
-    """
-
-    __slots__ = (
-        "_lot",
-        "batches",
-        "began_at",
-        "error",
-        "hurried",
-        "late",
-        "level",
-        "listeners",
-        "parts",
-        "rolls",
-        "size",
-    )
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.size = 0
-        self.level = Level.QUEUED
-        self.error: LogError | None = None
-        self.hurried = self.late = False
-        self.began_at = 0.0
-        self.listeners: list[Callable[[], None]] = []
-        self.rolls: dict[Topic, None] = {}
-        self.parts: list[Part] = []
-        self._lot: trio.lowlevel.ParkingLot | None = None
-
-    def __repr__(self) -> str:
-        return f"<Commit of {len(self.batches)} batches, {self.size} bytes, {self.level.name}>"
-
-    async def wait(self, level: Level) -> None:
-        """Wait until it is so far.
-
-        Raises:
-            LogError: It has failed.
-        """
-        while self.level < level:
-            if self._lot is None:
-                self._lot = trio.lowlevel.ParkingLot()
-            await self._lot.park()
-        if self.error is not None:
-            raise type(self.error)(self.error.message)
-
-    def reach(self, level: Level, error: LogError | None = None) -> None:
-        """It has got so far: tell all who wait."""
-        self.level, self.error = level, error
-        if self._lot is not None:
-            self._lot.unpark_all()
-        self.tell()
-
-    def tell(self) -> None:
-        """Let all who listen look again."""
-        for listener in self.listeners:
-            listener()
 
 
 class Writer(Protocol):
@@ -139,6 +58,9 @@ class Writer(Protocol):
 
     def resume(self) -> None:
         """What was submitted before this has failed, with a commit that could not be written; what comes now is new."""
+
+    def give_way(self) -> None:
+        """The trio thread has nothing to do for the moment."""
 
     def forget(self, folder: Path) -> None:
         """Keep no file of a folder open: it was deleted, and what is open takes its room on the disk."""
@@ -177,7 +99,7 @@ class Commits:
         self._now = trio.lowlevel.current_clock().current_time
         self._unwritten = 0  # of those in flight, as far as we have been told
         self._in_flight_bytes = 0
-        self._due = trio.Event()
+        self._due = False
         self._room = trio.lowlevel.ParkingLot()
         self._waiting_for_room: list[Callable[[], None]] = []
 
@@ -217,19 +139,19 @@ class Commits:
         commit = self.gathering
         if not commit.batches:
             commit.began_at = self._now()
-            self._due.set()
+            self._due = True
         commit.batches.append(batch)
 
     def want(self) -> None:
         """What is gathered is so large that it is to be handed over."""
         self.wanted_bytes = sys.maxsize
-        self._due.set()
+        self._due = True
 
     def hurry(self) -> None:
         """Somebody waits for the commit that gathers to be `WRITTEN`, and not for more."""
         if not self.gathering.hurried:
             self.gathering.hurried = True
-            self._due.set()
+            self._due = True
 
     def holding(self, partition: Partition, offset: int) -> Commit | None:
         """A commit that is written and synced no earlier than the record at an offset, and fails only if that may have.
@@ -250,17 +172,21 @@ class Commits:
         """
         self.check()
         self.gathering.rolls[topic] = None
-        self._due.set()
+        self._due = True
         return self.gathering
 
     # ------------------------------------------------------------------ handing over
 
     async def run(self) -> None:
-        """Hand over what has gathered, for ever: a pass after a commit's first record, with all that came beside it."""
-        while True:
-            await self._due.wait()
-            self._due = trio.Event()
+        """Hand over what has gathered, with all that came in the same pass, until cancelled."""
+        await at_pass_ends(self._end_pass)
+
+    def _end_pass(self) -> None:
+        if self._due:
+            self._due = False
             self.hand_over_if_due()
+        if self.in_flight:
+            self.writer.give_way()
 
     async def watch(self) -> None:
         """Give up those that wait for a disk that does not answer, for ever: one timer for all of them."""
@@ -297,7 +223,7 @@ class Commits:
             return
         self._written(commit)
         commit.reach(Level.WRITTEN)
-        self._due.set()
+        self._due = True
 
     def _written(self, commit: Commit) -> None:
         self._unwritten -= 1
@@ -320,7 +246,7 @@ class Commits:
             commit.reach(Level.SYNCED)
             for topic in commit.rolls:
                 self.on_rolled(topic)
-        self._due.set()
+        self._due = True
         self._tell_room()
 
     def _show(self, commit: Commit) -> None:

@@ -17,7 +17,7 @@ from ride_trio.eventlog.partition import Batch
 from ride_trio.eventlog.segments import Segment, file_name
 
 if TYPE_CHECKING:
-    from ride_trio.eventlog.commits import Commit
+    from ride_trio.eventlog.commit import Commit
 
 MAX_OPEN_FILES: Final = 128
 # Buffers of one writev; the system's bound is 1,024 (limits.h, IOV_MAX).

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from ride_trio.errors import LogError
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.compaction import TOMBSTONE_MS, Outcome, Source, due, find_newest, groups, rewrite
 from ride_trio.eventlog.cursor import RunSync
 from ride_trio.eventlog.indexes import write_index

@@ -8,7 +8,7 @@ from ride_trio.eventlog.batches import HEADER_BYTES
 from ride_trio.eventlog.partition import Batch
 
 if TYPE_CHECKING:
-    from ride_trio.eventlog.commits import Commit, Part
+    from ride_trio.eventlog.commit import Commit, Part
     from ride_trio.eventlog.topic import Topic
 
 

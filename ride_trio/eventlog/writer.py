@@ -26,35 +26,21 @@ from typing import Any, Final
 
 import trio
 
-from ride_trio.eventlog.commits import Commit, Commits, Level
+from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commits import Commits
 from ride_trio.eventlog.disk_errors import NO_ROOM
 from ride_trio.eventlog.files import Begun, Files
 from ride_trio.metrics import Histogram, LogMetrics
 
 LANES: Final = 2
-RESUME: Final = "resume"
 _WRITTEN: Final = (Level.WRITTEN, Level.SYNCED)
 
 
-class GiveWay(trio.abc.Instrument):
-    """Lets the two threads have the processor and the interpreter at the end of a pass, if they may want them.
-
-    They need both a few times a commit, for some microseconds. Without this they would get them when a time slice is
-    over (milliseconds), if the server has one processor or its trio thread is busy, and the disk would wait for them.
-    """
-
-    def __init__(self, commits: Commits) -> None:
-        self._commits = commits
-
-    def before_io_wait(self, timeout: float) -> None:
-        if self._commits.in_flight:
-            os.sched_yield()
-
-
 class Job:
-    """A commit on its way; or a folder that is to be forgotten, or the order to go on after a failure.
+    """A commit on its way; or a folder that is to be forgotten.
 
     Attributes:
+        era: How many failures had been told of when it was submitted. What is of the era of a failure fails with it.
         begun: What it has begun to write.
         level: How far it is.
         told: The trio thread knows that it is written.
@@ -62,10 +48,11 @@ class Job:
         uncertain: Nobody knows what is in the files now.
     """
 
-    __slots__ = ("begun", "error", "level", "told", "uncertain", "work")
+    __slots__ = ("begun", "era", "error", "level", "told", "uncertain", "work")
 
-    def __init__(self, work: Commit | Path | str) -> None:
+    def __init__(self, work: Commit | Path, era: int) -> None:
         self.work = work
+        self.era = era
         self.begun: list[Begun] = []
         self.level = Level.QUEUED
         self.told = False
@@ -101,18 +88,26 @@ class ThreadedWriter:
         self._moved = Condition()  # held by threads that look at the line, or at what follows
         self._lanes = LANES  # that have not ended
         self._writing = 0  # jobs that threads are at
-        self._failed = False  # what was submitted before `resume` is not written any more
+        self._era = 0  # of what is submitted
+        self._failed_era = -1  # what is of it, or an earlier one, is not written any more
+        self._failing = False  # it has failed, and nobody has been told
         self._dying = False  # a thread has ended by an error that is none of the disk's
         self._token = trio.lowlevel.current_trio_token()
 
     def submit(self, commit: Commit) -> None:
-        self._put(Job(commit))
+        self._put(Job(commit, self._era))
 
     def forget(self, folder: Path) -> None:
-        self._put(Job(folder))
+        self._put(Job(folder, self._era))
 
     def resume(self) -> None:
-        self._put(Job(RESUME))
+        self._era += 1
+
+    def give_way(self) -> None:
+        """Threads need the processor and the interpreter a few times a commit, for some microseconds. On one processor
+        they would get them when a time slice is over otherwise (milliseconds), and the disk would wait.
+        """
+        os.sched_yield()
 
     def _put(self, job: Job) -> None:
         self._line.append(job)
@@ -130,13 +125,10 @@ class ThreadedWriter:
             for _ in range(LANES):
                 nursery.start_soon(thread, self._write_loop)
             nursery.start_soon(thread, self._sync_loop)
-            give_way = GiveWay(self._commits)
-            trio.lowlevel.add_instrument(give_way)
             task_status.started()
             try:
                 await trio.sleep_forever()
             finally:
-                trio.lowlevel.remove_instrument(give_way)
                 self._to_write.put(None)
 
     def _tell(self, function: Callable[..., Any], *args: Any) -> None:
@@ -173,13 +165,11 @@ class ThreadedWriter:
         with self._moved:
             while job.is_done_alone and self._line[0] is not job and not self._dying:
                 self._moved.wait()
-            if isinstance(job.work, Commit) and not self._failed and not self._dying:
+            if isinstance(job.work, Commit) and job.era > self._failed_era and not self._dying:
                 self._writing += 1
                 return True
             if isinstance(job.work, Path):
                 self._files.forget(job.work)
-            elif job.work is RESUME:
-                self._failed = False
             self._line.remove(job)
             self._moved.notify_all()
             return False
@@ -231,9 +221,10 @@ class ThreadedWriter:
             if level is not Level.WRITTEN:  # the other thread's by now
                 self._writing -= len(jobs)
             if level is Level.FAILED:
-                self._failed = True
+                self._failing, self._failed_era = True, jobs[0].era
             self._tell_what_is_done()
-            if self._failed and not self._writing:
+            if self._failing and not self._writing:
+                self._failing = False
                 self._give_up()
             self._moved.notify_all()
 
@@ -250,7 +241,7 @@ class ThreadedWriter:
 
     def _give_up(self) -> None:
         """Take back what has failed, and all that was written behind it."""
-        begun = [job for job in list(self._line) if job.begun or job.error is not None]
+        begun = [job for job in list(self._line) if job.level is not Level.QUEUED]
         cause = next(job.error for job in begun if job.error is not None)
         uncertain = any(job.uncertain for job in begun)
         if not uncertain:

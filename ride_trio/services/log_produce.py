@@ -19,7 +19,8 @@ from ride_trio.errors import (
     MessageTooLargeError,
     RequestTimedOutError,
 )
-from ride_trio.eventlog.commits import LATE_S, Commit, Level
+from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commits import LATE_S
 from ride_trio.eventlog.log import EventLog
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.topic import Topic

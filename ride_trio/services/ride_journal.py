@@ -23,7 +23,7 @@ from typing import Final
 import trio
 
 from ride_trio.errors import LogError, LogFullError, TopicExistsError
-from ride_trio.eventlog.commits import Commit, Level
+from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.log import EventLog
 from ride_trio.matching import Phase, Ride, User
 from ride_trio.pb.ride.v1.ride_pb2 import LocationUpdate

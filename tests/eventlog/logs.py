@@ -13,7 +13,8 @@ import pytest
 import trio
 
 from ride_trio.eventlog.cache import Cache
-from ride_trio.eventlog.commits import Commit, Commits
+from ride_trio.eventlog.commit import Commit
+from ride_trio.eventlog.commits import Commits
 from ride_trio.eventlog.configs import parse_configs
 from ride_trio.eventlog.cursor import Cursor, NotInMemoryError, Reader
 from ride_trio.eventlog.entries import split
@@ -51,6 +52,9 @@ class StuckWriter:
 
     def resume(self) -> None:
         self.given.clear()
+
+    def give_way(self) -> None:
+        pass
 
     def write(self) -> None:
         """Write the next commit."""

@@ -10,7 +10,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import LogStoppedError
-from ride_trio.eventlog.commits import LARGE_BYTES, MAX_UNWRITTEN, NEXT_BYTES, Level
+from ride_trio.eventlog.commit import Level
+from ride_trio.eventlog.commits import LARGE_BYTES, MAX_UNWRITTEN, NEXT_BYTES
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import Core, InlineWriter, append, gather, hand_over, read_all
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ride_trio.errors import LogError, LogFailedError, LogFullError
-from ride_trio.eventlog.commits import NEXT_BYTES, Commit, Level
+from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import Core, append, append_from, gather, hand_over, read_all
 

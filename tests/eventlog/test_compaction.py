@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from ride_trio.eventlog import compaction
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.compaction import due
 from ride_trio.eventlog.cursor import NotInMemoryError, _first_since
 from ride_trio.eventlog.keeper import Keeper

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from ride_trio.eventlog import compaction
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.compaction import due
 from ride_trio.eventlog.keeper import Keeper
 from ride_trio.eventlog.scan import scan

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ride_trio.errors import DamagedError
-from ride_trio.eventlog.commits import Commit, Level
+from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.indexes import write_index
 from ride_trio.eventlog.partition import Partition
 from tests.eventlog.logs import NOW_MS, Core, encode, no_syncs, read, records

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import OffsetOutOfRangeError
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.keeper import Keeper
 from ride_trio.eventlog.recovery import recover
 from ride_trio.eventlog.topic import Topic

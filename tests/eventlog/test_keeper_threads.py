@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from ride_trio.eventlog.check import check_data_dir
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.compaction import due
 from ride_trio.eventlog.log import EventLog, LogOptions
 from ride_trio.eventlog.partition import Partition

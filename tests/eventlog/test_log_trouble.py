@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import DataDirError, LogFullError, UnknownTopicError
 from ride_trio.eventlog import EventLog, LogOptions
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.metrics import LogMetrics
 from tests.eventlog.logs import StuckWriter, append, in_place, read, read_all, records
 from tests.eventlog.whole import WholeLog

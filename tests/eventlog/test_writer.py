@@ -14,7 +14,8 @@ import pytest
 import trio
 
 from ride_trio.errors import LogFailedError, LogFullError
-from ride_trio.eventlog.commits import NEXT_BYTES, Commit, Level
+from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.files import Files
 from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.writer import ThreadedWriter
@@ -279,7 +280,7 @@ async def test_a_disk_that_is_full_now_and_then_loses_nothing_that_was_acknowled
             if random.random() < 0.5:
                 await trio.lowlevel.checkpoint()
         for commit, value in commits:
-            with suppress(LogFullError):
+            with suppress(LogFullError), trio.fail_after(5):
                 await commit.wait(Level.SYNCED)
                 acknowledged.append(value)
     again = Core(tmp_path, segment_bytes=20_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.cursor import RunSync
 from ride_trio.eventlog.keeper import Keeper
 from ride_trio.eventlog.log import EventLog, LogOptions

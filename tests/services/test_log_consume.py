@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ride_trio.errors import DamagedError, LogError, OffsetOutOfRangeError, UnknownTopicError
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.pb.takhin.v1.takhin_pb2 import ConsumeMessagesRequest, ConsumeMessagesResponse
 from ride_trio.services.log_consume import Consumer
 from tests.eventlog.logs import NOW_MS, encode

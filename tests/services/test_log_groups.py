@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from ride_trio.errors import LogError
-from ride_trio.eventlog.commits import Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.pb.takhin.v1 import takhin_pb2 as pb
 from ride_trio.services import log_groups
 from ride_trio.services.log_groups import GroupConsumer, GroupMethods
