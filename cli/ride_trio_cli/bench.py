@@ -120,7 +120,7 @@ def log(
 @app.command("log-long")
 def log_long(
     gigabytes: Annotated[float, typer.Option(help="How much is produced; a fifth of it is kept.", min=0.1)] = 5.0,
-    rate: Annotated[float, typer.Option(help="Megabytes a second.", min=1)] = 80.0,
+    rate: Annotated[float, typer.Option(help="Megabytes a second.", min=1)] = 40.0,
     json: Annotated[Path | None, typer.Option(help="Write every figure to this file.", dir_okay=False)] = None,
 ) -> None:
     """Gigabytes through a topic with retention.bytes: the server's memory, the disk, a consumer's times."""

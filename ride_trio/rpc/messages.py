@@ -183,6 +183,16 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
         if not self._link.dirty:
             self._link.mark()
 
+    def send_whole(self, data: bytes) -> bool:
+        """Send an already serialized message if all of it can go out now; else False, and nothing is sent."""
+        link = self._link
+        if not self._started or self._sending_is_over() or not link.outbound.send_whole(self.stream, data):
+            return False
+        self._sent.n += 1
+        if not link.dirty:
+            link.mark()
+        return True
+
     async def wait_sent(self) -> None:
         """Wait until nothing of this call waits for a window."""
         while self.stream.pending and self.stream.state is not CLOSED:

@@ -138,6 +138,10 @@ class Outbound:
         Returns:
             True if all of it is in `output`; False if some waits for a window: the stream will be in `writable`.
         """
+        return self.send_whole(stream, payload, compressed) or self._send_later(stream, payload, compressed)
+
+    def send_whole(self, stream: Stream, payload: bytes, compressed: int = 0) -> bool:
+        """Like `send_message`, if windows and buffer have room for all of it; else False, and nothing is sent."""
         size = len(payload) + PREFIX_BYTES
         if (
             size <= stream.send_window
@@ -153,7 +157,7 @@ class Outbound:
             self.window -= size
             self.size += size + HEADER_BYTES
             return True
-        return self._send_later(stream, payload, compressed)
+        return False
 
     def send_messages(self, stream: Stream, messages: list[bytes], size: int) -> None:
         """Send serialized messages, as many as can be in one frame.

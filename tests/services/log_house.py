@@ -49,6 +49,12 @@ class LogCall:
         self.room -= len(data)
         self.got.append(self._answer.FromString(data))  # type: ignore[attr-defined]
 
+    def send_whole(self, data: bytes) -> bool:
+        if len(data) > self.room:
+            return False
+        self.push(data)
+        return True
+
     async def start(self) -> None: ...
 
     def set_sink(self, sink: Callable[[Any], bool]) -> None:

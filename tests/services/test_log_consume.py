@@ -95,6 +95,18 @@ async def test_all_tails_get_the_same_bytes(nursery: trio.Nursery, tmp_path: Pat
     assert it.log.cache.hits - hits == 5  # the batch once, the response four times
 
 
+async def test_a_tail_without_room_gets_the_same_later(nursery: trio.Nursery, tmp_path: Path) -> None:
+    it = await desk(nursery, tmp_path)
+    calls = [await it.consume() for _ in range(3)]
+    calls[1].room = 0
+    await it.produce(b"a")
+    await it.produce(b"b")
+    assert [values(await call.answers()) for call in calls] == [[[b"a"], [b"b"]], [], [[b"a"], [b"b"]]]
+    calls[1].room = 1_000
+    calls[1].wake_source()
+    assert [value for response in values(await calls[1].answers()) for value in response] == [b"a", b"b"]
+
+
 # ---------------------------------------------------------------- sizes and rounds
 
 

@@ -234,7 +234,7 @@ def table(result: LongResult) -> Table:
     return out
 
 
-def main(gigabytes: float = 5.0, mb_per_s: float = 80.0, json_file: Path | None = None) -> bool:
+def main(gigabytes: float = 5.0, mb_per_s: float = 40.0, json_file: Path | None = None) -> bool:
     """Run and print; True if all holds."""
     console = Console(highlight=False)
     with console.status("") as status:

@@ -1,0 +1,191 @@
+"""Two lanes write at a time: what is told in which order, and what is taken back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+
+from ride_trio.errors import LogFailedError, LogFullError
+from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commits import NEXT_BYTES
+from ride_trio.eventlog.partition import Partition
+from tests.eventlog.damage import values
+from tests.eventlog.logs import Core, append, read_all
+from tests.eventlog.threads import Threads, produce
+
+
+class HeldWrite:
+    """Holds the write of what contains `mark` until it is released, and may let it fail then. Others go through."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, mark: bytes) -> None:
+        self.begun, self.others = threading.Event(), threading.Event()
+        self.error: OSError | None = None
+        self._released = threading.Event()
+        pwritev = os.pwritev
+
+        def write(fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
+            if mark not in b"".join(buffers):
+                size = pwritev(fd, buffers, position, flags)
+                self.others.set()
+                return size
+            self.begun.set()
+            assert self._released.wait(5)
+            if self.error is not None:
+                raise self.error
+            return pwritev(fd, buffers, position, flags)
+
+        patch.setattr(os, "pwritev", write)
+
+    async def has_begun(self) -> None:
+        assert await trio.to_thread.run_sync(self.begun.wait, 5)
+
+    async def is_overtaken(self) -> None:
+        assert await trio.to_thread.run_sync(self.others.wait, 5)
+        await trio.sleep(0.01)  # what a thread tells comes after its write
+
+    def release(self, error: OSError | None = None) -> None:
+        self.error = error
+        self._released.set()
+
+
+def begin(core: Core, partition: Partition, value: bytes) -> Commit:
+    """Hand over a commit that is large enough to be written beside another one."""
+    append(partition, value + bytes(NEXT_BYTES))
+    commit = core.commits.gathering
+    core.commits.hand_over_if_due()
+    assert commit in core.commits.in_flight
+    return commit
+
+
+async def test_what_is_done_before_its_turn_is_told_of_in_its_turn(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, 1 << 20)
+    await nursery.start(threads.run)
+    core, partition = threads.core, threads.core.topic().partition(0)
+    await produce(core, partition, 1, Level.SYNCED)
+    held = HeldWrite(monkeypatch, b"first")
+    first = begin(core, partition, b"first")
+    await held.has_begun()
+    second = begin(core, partition, b"second")
+    await held.is_overtaken()
+    assert (first.level, second.level, partition.end_offset) == (Level.QUEUED, Level.QUEUED, 1)
+    held.release()
+    await second.wait(Level.SYNCED)
+    assert (first.level, partition.end_offset) == (Level.SYNCED, 3)
+
+
+async def test_what_is_written_behind_a_commit_that_fails_is_taken_back_with_it(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, 1 << 20)
+    await nursery.start(threads.run)
+    core = threads.core
+    one, other = (core.topic(topic_id=number).partition(0) for number in (1, 2))
+    for partition in (one, other):
+        await produce(core, partition, 1, Level.SYNCED)
+    with monkeypatch.context() as patch:
+        held = HeldWrite(patch, b"fails")
+        commits = [begin(core, one, b"fails")]
+        await held.has_begun()
+        append(one, b"behind it")
+        commits.append(begin(core, other, b"behind it, in another file"))
+        await held.is_overtaken()
+        held.release(OSError(errno.ENOSPC, "No space left on device"))
+        for commit in commits:
+            with pytest.raises(LogFullError):
+                await commit.wait(Level.SYNCED)
+    assert one.topic.active.path.stat().st_size == one.topic.active.size
+    assert other.topic.active.path.stat().st_size == other.topic.active.size
+    for partition in (one, other):
+        append(partition, b"value-1")
+        await core.commits.gathering.wait(Level.SYNCED)
+    again = Core(tmp_path)
+    for number in (1, 2):
+        assert await read_all(again.cursor(again.topic(topic_id=number).partition(0))) == values(0, 1)
+    assert again.notes == []
+
+
+async def test_a_write_that_fails_for_another_reason_takes_what_was_behind_it_along(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, 1 << 20)
+    await nursery.start(threads.run)
+    core, partition = threads.core, threads.core.topic().partition(0)
+    await produce(core, partition, 1, Level.SYNCED)
+    held = HeldWrite(monkeypatch, b"fails")
+    begin(core, partition, b"fails")
+    await held.has_begun()
+    second = begin(core, partition, b"behind it")
+    await held.is_overtaken()
+    held.release(OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(LogFailedError):
+        await second.wait(Level.SYNCED)
+    assert partition.end_offset == 1
+    with pytest.raises(LogFailedError, match="start the server anew"):
+        core.commits.check()
+
+
+async def test_a_segment_is_begun_when_all_before_it_is_safe(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head says what was before it."""
+    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
+    await nursery.start(threads.run)
+    core, topic = threads.core, threads.core.topic()
+    await produce(core, topic.partition(0), 1, Level.SYNCED)
+    held = HeldWrite(monkeypatch, b"first")
+    begin(core, topic.partition(0), b"first")
+    await held.has_begun()
+    second = begin(core, topic.partition(0), b"second")
+    await trio.sleep(0.02)
+    assert not held.others.is_set()
+    assert not topic.active.path.exists()
+    held.release()
+    await second.wait(Level.SYNCED)
+    assert len(topic.segments) == 2
+
+
+async def test_a_segment_that_was_to_be_begun_behind_a_commit_that_fails_is_not(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
+    await nursery.start(threads.run)
+    core, topic = threads.core, threads.core.topic()
+    await produce(core, topic.partition(0), 1, Level.SYNCED)
+    with monkeypatch.context() as patch:
+        held = HeldWrite(patch, b"first")
+        first = begin(core, topic.partition(0), b"first")
+        await held.has_begun()
+        second = begin(core, topic.partition(0), b"second")
+        held.release(OSError(errno.ENOSPC, "No space left on device"))
+        for commit in (first, second):
+            with pytest.raises(LogFullError):
+                await commit.wait(Level.SYNCED)
+    await produce(core, topic.partition(0), 1, Level.SYNCED)
+    assert [path.name for path in topic.folder.glob("*.log")] == [topic.active.path.name]
+    again = Core(tmp_path)
+    assert [value for _, value in await read_all(again.cursor(again.topic().partition(0)))] == [b"value-0"] * 2
+
+
+async def test_who_waits_for_its_turn_does_not_wait_for_a_thread_that_has_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
+    core = threads.core
+    with trio.fail_after(5), pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(threads.run)
+            partition = core.topic().partition(0)
+            await produce(core, partition, 1, Level.SYNCED)
+            held = HeldWrite(monkeypatch, b"first")
+            begin(core, partition, b"first")
+            await held.has_begun()
+            begin(core, partition, b"second")
+            await trio.sleep(0.01)
+            held.release(ZeroDivisionError())  # type: ignore[arg-type]
