@@ -133,17 +133,24 @@ class HttpServer:
         if request is None:
             connection.send(h11.ConnectionClosed())
             return None
-        answer = self._answer(request)
+        answer = self._answer_or_apologize(request)
         if isinstance(answer, Answer):
             await self._send(connection, stream, answer, with_body=request.method != "HEAD")
             return None
         replay.rewind()
         return answer, replay
 
+    def _answer_or_apologize(self, request: Request) -> Answer | Takeover:
+        try:
+            return self._answer(request)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL: the server's log says why")
+
     async def _send(
         self, connection: h11.Connection, stream: trio.abc.Stream, answer: Answer, *, with_body: bool = True
     ) -> None:
-        headers = [("content-type", answer.content_type), *answer.extra]
+        headers = [("content-type", answer.content_type), ("x-content-type-options", "nosniff"), *answer.extra]
         if answer.status is not HTTPStatus.NOT_MODIFIED:  # it has no body, and a length would be that of the file
             headers.append(("content-length", str(len(answer.body))))
         head = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase.encode())

@@ -80,7 +80,8 @@ class Reports:
             "zones": self.zones,
             "trips": self.trips,
             "topics": self.topics,
-            "users/": self.user,
+            "users/": self.user_by_name,
+            "handles/": self.user_by_handle,
         }
 
     def version(self, request: Request) -> dict[str, Any]:
@@ -144,13 +145,18 @@ class Reports:
             found.append({"name": topic.name, "begin": begin, "end": end, **sizes})
         return found
 
-    def user(self, request: Request) -> dict[str, Any] | None:
-        """The story of one, by handle or user id; None if there is nobody."""
-        name = request.path.rpartition("/users/")[2]
-        user = self._city.user_of(int(name)) if name.isascii() and name.isdigit() else None
-        user = user or self._dispatcher.users.get(name)
-        if user is None:
-            return None
+    def user_by_name(self, request: Request) -> dict[str, Any] | None:
+        """The story of a user; None if there is nobody of that name."""
+        user = self._dispatcher.users.get(request.path.partition("/users/")[2])
+        return None if user is None else self._story(user)
+
+    def user_by_handle(self, request: Request) -> dict[str, Any] | None:
+        """The same, by the number that the map knows; None if it is nobody's, as always while nobody observes."""
+        number = request.path.partition("/handles/")[2]
+        user = self._city.user_of(int(number)) if _is_number(number) else None
+        return None if user is None else self._story(user)
+
+    def _story(self, user: User) -> dict[str, Any]:
         sight, session, known = (
             self._city.sights.get(user),
             self._broker.session_of(user.user_id),
@@ -221,4 +227,9 @@ def _sum(counts: Counts) -> int:
 
 def _limit(request: Request) -> int:
     asked = request.query.get("limit", "")
-    return min(int(asked), LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < 10 else LIMIT
+    return min(int(asked), LIMIT) if _is_number(asked) else LIMIT
+
+
+def _is_number(text: str) -> bool:
+    """One that is quick to read: of thousands of digits Python makes an error."""
+    return text.isascii() and text.isdigit() and len(text) < 10

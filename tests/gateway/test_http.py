@@ -169,15 +169,32 @@ async def test_a_client_that_leaves_at_any_time_harms_nobody(site: Site) -> None
     assert repr(site.server).endswith("0 connections>")
 
 
-async def test_our_own_failure_costs_one_connection(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_our_own_failure_is_answered(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> tuple[bytes, str]:
         raise RuntimeError("no metrics today")
 
     site.probes._exposition = fails
-    assert await site.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
-    await wait_all_tasks_blocked()
+    status, _, body = await site.get("/metrics")
+    assert (status, body) == (500, b"INTERNAL: the server's log says why\n")
+    assert "GET /metrics failed" in caplog.text
     assert "no metrics today" in caplog.text
     assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_a_takeover_that_fails_costs_one_connection(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(stream: trio.abc.Stream) -> None:
+        raise RuntimeError("no echo today")
+
+    site.echo = fails  # type: ignore[method-assign]
+    assert await site.ask(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
+    await wait_all_tasks_blocked()
+    assert "no echo today" in caplog.text
+    assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_no_answer_is_taken_for_what_it_is_not(site: Site) -> None:
+    for path in ("/healthz", "/nothing"):
+        assert b"\r\nx-content-type-options: nosniff\r\n" in (await site.get(path))[1] + b"\r\n"
 
 
 async def test_it_can_be_cancelled_while_it_waits(site: Site) -> None:

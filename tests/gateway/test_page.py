@@ -14,6 +14,7 @@ from tests.browser import page_of
 from tests.gateway.fake_gateway import (
     AT_PICKUP,
     AVAILABLE,
+    DRIVER,
     EN_ROUTE,
     LATITUDE,
     LONGITUDE,
@@ -138,6 +139,22 @@ def test_a_click_on_a_driver_tells_its_story(page: Page, gateway: FakeGateway) -
     expect(story).to_contain_text("matched with <b>rider-1</b>")  # text, not markup
     page.keyboard.press("Escape")
     expect(story).to_be_hidden()
+
+
+def test_an_answer_that_comes_late_is_not_told_of_another(page: Page, gateway: FakeGateway) -> None:
+    gateway.answers["handles/2"] = {**DRIVER, "handle": 2, "user_id": "driver-2"}
+    gateway.answers["users/driver-2"] = gateway.answers["handles/2"]
+    gateway.delays["handles/1"] = 1.0
+    gateway.open(page)
+    gateway.view(HERE, (2, LATITUDE, LONGITUDE + 0.003, AVAILABLE, 90))
+    marks_at(page)
+    page.locator("#map").focus()
+    for key in ("ArrowLeft", "n", "n"):  # nearer to the western one: that first, then the other
+        page.keyboard.press(key)
+        page.wait_for_timeout(200)
+    for _ in range(2):
+        expect(page.locator("#story-title")).to_have_text("driver-2")
+        page.wait_for_timeout(1_200)
 
 
 def test_a_trip_of_the_list_tells_it_too_and_moves_the_map(page: Page, gateway: FakeGateway) -> None:

@@ -104,7 +104,8 @@ async def test_the_story_of_a_user(office: Office, autojump_clock: MockClock) ->
         "opened a session over grpc",
     ]
     assert office.ask("/api/v1/users/nobody").status == 404
-    assert office.ask("/api/v1/users/7").status == 404
+    for number in ("7", "x", "", "9" * 5_000):
+        assert office.ask(f"/api/v1/handles/{number}").status == 404
 
 
 async def test_a_user_by_the_handle_of_the_map(office: Office, autojump_clock: MockClock) -> None:
@@ -112,8 +113,20 @@ async def test_a_user_by_the_handle_of_the_map(office: Office, autojump_clock: M
     await observer.socket.send_message('{"observe":{"maxRateHz":5}}')
     city_view = (await observer.hear("city_view")).city_view
     handles = [int.from_bytes(city_view.changed[at : at + 4], "little") for at in (0, 16)]
-    assert {office.get(f"users/{handle}")["user_id"] for handle in handles} == {"ann", "dan"}
+    assert {office.get(f"handles/{handle}")["user_id"] for handle in handles} == {"ann", "dan"}
     assert office.get("users/olga")["role"] == ""
+
+
+async def test_a_name_that_looks_like_a_handle(office: Office, autojump_clock: MockClock) -> None:
+    """Traces of real taxis have numbers for names."""
+    observer = await office.house.web("1", at(37.7702))
+    await observer.socket.send_message('{"observe":{"maxRateHz":5}}')
+    await observer.hear("city_view")
+    assert office.get("users/1")["user_id"] == "1"
+    assert office.get("handles/1")["user_id"] != "1"
+    slashes = await office.house.web("a%2Fusers%2Fb")
+    await slashes.say(at(37.7702))
+    assert office.get("users/a/users/b")["user_id"] == "a/users/b"
 
 
 async def test_what_is_not_there(office: Office, autojump_clock: MockClock) -> None:
