@@ -222,6 +222,9 @@ class HttpMetrics:
         self._held = Counts(
             "ride_websocket_held_total", "Times that a WebSocket's input had to wait for room for its answer."
         )
+        self.tls_reloads = Counts(
+            "ride_http_tls_reloads_total", "Times that changed TLS files were read: ok, failed.", ("result",)
+        )
         self.connections = self._connections()
         self.websockets = self._websockets()
         self.held = self._held()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from trio_websocket import open_websocket_url
 from ride_trio import web
 from ride_trio.app import Bound, serve
 from ride_trio.config import load_settings
+from ride_trio.errors import ListenError
 from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, Heartbeat, Observe, ServerEnvelope
 from ride_trio.rpc import Channel
 
@@ -100,7 +101,7 @@ def write_certificate(authority: trustme.CA, path: Path) -> None:
 
 
 async def test_tls_and_new_files_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "TLS_LOOK_S", 0.02)
+    monkeypatch.setattr(web, "TLS_RELOAD_S", 0.02)
     authority, file = trustme.CA(), tmp_path / "both.pem"
     write_certificate(authority, file)
     context = ssl.create_default_context()
@@ -120,6 +121,21 @@ async def test_tls_and_new_files_for_it(tmp_path: Path, monkeypatch: pytest.Monk
         newer.configure_trust(trusts_newer)
         await trio.sleep(0.1)
         assert (await ask(bound, "/healthz", trusts_newer))[0] == 200
+        told = (await ask(bound, "/metrics", trusts_newer))[1]
+        assert 'ride_http_tls_reloads_total{result="ok"} 1.0' in told
+        assert 'ride_http_tls_reloads_total{result="failed"} 1.0' in told
+        async with await trio.open_tcp_stream("127.0.0.1", bound.http.port if bound.http else 0) as plain:
+            await plain.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # who does not speak TLS is closed
+            with suppress(trio.BrokenResourceError):
+                async for data in plain:
+                    assert not data.startswith(b"HTTP")
+
+
+async def test_a_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "both.pem").write_text("broken")
+    file = str(tmp_path / "both.pem")
+    with pytest.raises(ListenError, match=r"HTTP_LISTEN_ADDR.*both\.pem: not PEM"):
+        await serve(load_settings({**HERE, "data_dir": str(tmp_path), "http_tls_cert": file, "http_tls_key": file}, {}))
 
 
 async def test_a_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
