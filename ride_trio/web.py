@@ -98,8 +98,17 @@ class Web:
 
 
 def _reports(tile_url: str, rides: RideContext, event_log: EventLog, metrics: Metrics) -> Reports:
-    city, chronicle = rides.city, rides.chronicle
-    return Reports(rides.broker, rides.dispatcher, city, chronicle, event_log, metrics, rides.now, tile_url)
+    return Reports(
+        rides.broker,
+        rides.dispatcher,
+        rides.city,
+        rides.chronicle,
+        rides.ack_timer,
+        event_log,
+        metrics,
+        rides.now,
+        tile_url,
+    )
 
 
 def _access(settings: Settings, operators: Tokens | None, *, open_to_local: bool) -> Access:

@@ -14,7 +14,7 @@ from ride_trio.eventlog import EventLog
 from ride_trio.gateway.messages import Request
 from ride_trio.matching import Dispatcher, Phase, Ride, User
 from ride_trio.metrics import Counts, Metrics
-from ride_trio.sessions import Broker, Session
+from ride_trio.sessions import AckTimer, Broker, Session
 
 LIMIT: Final = 1_000
 STORY_NOTES: Final = 20
@@ -43,6 +43,7 @@ class Reports:
         dispatcher: whose users and rides.
         city: who is where, as observers see it.
         chronicle: what has happened to a user.
+        ack_timer: how long acks take.
         log: whose topics.
         metrics: where all of it has been counted.
         now: the clock of sessions and rides, s.
@@ -55,6 +56,7 @@ class Reports:
         dispatcher: Dispatcher,
         city: City,
         chronicle: Chronicle,
+        ack_timer: AckTimer,
         log: EventLog,
         metrics: Metrics,
         now: Callable[[], float],
@@ -64,6 +66,7 @@ class Reports:
         self._dispatcher = dispatcher
         self._city = city
         self._chronicle = chronicle
+        self._ack_timer = ack_timer
         self._log = log
         self._metrics = metrics
         self._now = now
@@ -114,8 +117,15 @@ class Reports:
                 "no_driver": rides.match_outcome("no_driver").n,
                 "log_records": _sum(self._metrics.log.produced),
             },
-            "ack_latency_ms": None,
+            "ack_latency_ms": self._ack_latency(),
         }
+
+    def _ack_latency(self) -> dict[str, float] | None:
+        """Of the last ten seconds; None if nobody has said anything."""
+        lately = self._ack_timer.lately()
+        if lately is None:
+            return None
+        return {"median": round(lately.median_s * 1e3, 3), "p99": round(lately.p99_s * 1e3, 3)}
 
     def sessions(self, request: Request) -> list[dict[str, Any]]:
         """Some live sessions."""

@@ -31,6 +31,7 @@ SUMMARY = {
     "sessions": {"grpc": 1_200, "websocket": 34},
     "riders_waiting": 3,
     "trips": 1,
+    "ack_latency_ms": {"median": 0.21, "p99": 3.4},
     "totals": {"messages_in": 0, "messages_out": 0, "drops": 2, "matches": 0, "log_records": 0, "no_driver": 5},
 }
 TRIP = {

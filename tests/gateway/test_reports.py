@@ -16,7 +16,7 @@ from ride_trio.gateway import Access, Api, PageFiles, Probes, Reports, Site
 from ride_trio.gateway.messages import Answer, Request
 from ride_trio.metrics import Metrics
 from tests.gateway.web_house import WebHouse
-from tests.services.house import at, hello, status
+from tests.services.house import at, heartbeat, hello, status
 
 
 class Office:
@@ -30,7 +30,14 @@ class Office:
         topic = SimpleNamespace(name="t", partitions=partitions, size_bytes=99)
         log: Any = SimpleNamespace(topics={"t": topic})
         reports = Reports(
-            context.broker, context.dispatcher, context.city, context.chronicle, log, metrics, trio.current_time
+            context.broker,
+            context.dispatcher,
+            context.city,
+            context.chronicle,
+            context.ack_timer,
+            log,
+            metrics,
+            trio.current_time,
         )
         self.probes = Probes(metrics.exposition)
         self.site = Site(self.probes, access, PageFiles(), Api(reports.paths()), house.websockets)
@@ -73,6 +80,17 @@ async def test_summary(office: Office, autojump_clock: MockClock) -> None:
     assert (found["riders_waiting"], found["trips"], found["totals"]["matches"]) == (0, 1, 1)
     assert found["totals"]["messages_in"] == 5
     assert found["totals"]["messages_out"] == 5 + 1 + 2  # the broadcast, both sides of the match
+
+
+async def test_acks_are_timed_on_the_server(office: Office, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    assert office.get("summary")["ack_latency_ms"] is None
+    nursery.start_soon(office.house.context.ack_timer.run)
+    client = await office.house.web("bob")
+    await trio.sleep(0.1)
+    await client.say(heartbeat())
+    assert office.get("summary")["ack_latency_ms"] == {"median": 0.0, "p99": 0.0}  # by a clock that stands still
+    assert office.house.metrics.ack_time("websocket").counts[0] == 1
+    nursery.cancel_scope.cancel()
 
 
 async def test_sessions(office: Office, autojump_clock: MockClock) -> None:
