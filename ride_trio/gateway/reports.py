@@ -14,7 +14,7 @@ from ride_trio.eventlog import EventLog
 from ride_trio.gateway.messages import Request
 from ride_trio.matching import Dispatcher, Phase, Ride, User
 from ride_trio.metrics import Counts, Metrics
-from ride_trio.sessions import AckTimer, Broker, Session
+from ride_trio.sessions import AckTimer, Broker, Session, Zone
 
 LIMIT: Final = 1_000
 STORY_NOTES: Final = 20
@@ -132,11 +132,15 @@ class Reports:
         return [self._session(session) for session in islice(self._broker.sessions(), _limit(request))]
 
     def zones(self, request: Request) -> list[dict[str, Any]]:
-        """The zones with the most sessions; `messages` are positions in the last second, while somebody observes."""
+        """The zones with the most sessions.
+
+        `messages` are the positions of the last second. Somebody has to observe for them to be known, else they are
+        None: counting them always would cost every position of every session, for a figure that the map is there for.
+        """
         zones = sorted(self._broker.zones(), key=lambda zone: len(zone.members), reverse=True)
         activity = self._city.activity
         return [
-            {"zone": zone.name, "sessions": len(zone.members), "messages": activity.get(zone.cell, 0)}
+            {"zone": zone.name, "sessions": len(zone.members), "messages": _activity(activity, zone)}
             for zone in zones[: _limit(request)]
         ]
 
@@ -233,6 +237,10 @@ def _role(user: User) -> str:
 
 def _sum(counts: Counts) -> int:
     return sum(cell.n for cell in counts.cells.values())
+
+
+def _activity(activity: dict[int, int] | None, zone: Zone) -> int | None:
+    return None if activity is None else activity.get(zone.cell, 0)
 
 
 def _limit(request: Request) -> int:
