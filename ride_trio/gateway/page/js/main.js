@@ -109,7 +109,7 @@ const sayFigures = showFigures(feed.link);
 showTrips((path) => story.open(path, { goThere: true }));
 showConnection(feed.link, announcer, ({ version, tile_url: tileUrl }) => {
   say(byId("version"), version);
-  if (tileUrl) map.tiles = new Tiles(tileUrl, () => map.touch());
+  if (tileUrl) map.useTiles(new Tiles(tileUrl));
 });
 showSheet(map);
 followTheme(byId("theme"), () => map.restyle());
