@@ -94,7 +94,6 @@ class Reports:
             "started_unix_millis": round(self._began_unix_s * 1000),
             "uptime_s": round(self._now() - self._began, 3),
             "tile_url": self._tile_url or None,
-            "operator": True,
         }
 
     def summary(self, request: Request) -> dict[str, Any]:
