@@ -99,6 +99,7 @@ class App:
     async def _start(self, nursery: trio.Nursery) -> Bound:
         settings = self.settings
         nursery.start_soon(self.rides.city.run, name="city")
+        nursery.start_soon(self.rides.ack_timer.run, name="ack timer")
         nursery.start_soon(
             run_matching,
             self.rides.dispatcher,

@@ -32,6 +32,7 @@ _MAX_DISTANCE_M = 200_000  # 200 km: farther than any driver comes to a pickup
 HEARTBEATS_A_TIMEOUT = 3
 _YES = frozenset(("yes", "true", "on", "1"))
 _NO = frozenset(("no", "false", "off", "0"))
+_TILE_URL = r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?/\S+"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -86,6 +87,13 @@ def _parse_log_level(text: str) -> str:
     return text.lower()
 
 
+def _parse_tiles(text: str) -> str:
+    """Its host goes into the page's Content-Security-Policy as it is."""
+    if text and not (re.fullmatch(_TILE_URL, text) and all(name in text for name in ("{z}", "{x}", "{y}"))):
+        raise ValueError(text)
+    return text
+
+
 def _count(high: int) -> Kind:
     return Kind(_within(_parse_count, 1, high), str, f"a whole number from 1 to {high}", "N")
 
@@ -131,6 +139,9 @@ _LARGE_SIZE = Kind(
 )
 _TEXT = Kind(str, str, "any text; empty switches it off", "TEXT")
 _PATH = Kind(str, str, "a path; empty switches it off", "PATH")
+_TILES = Kind(
+    _parse_tiles, str, "http:// or https://, a host, and a path with {z}, {x} and {y}; empty switches it off", "URL"
+)
 _YES_OR_NO = Kind(_parse_yes_or_no, lambda yes: "yes" if yes else "no", "yes or no", "YES|NO")
 _LOG_LEVEL = Kind(_parse_log_level, str, "one of " + ", ".join(_LOG_LEVELS), "LEVEL")
 
@@ -194,7 +205,7 @@ class Settings:
         "", _TEXT, "origins of other sites' pages that may connect, by commas, such as https://app.example.org"
     )
     operator_tokens: str = _setting("", _PATH, "file of operators' tokens: a token and its operator's name a line")
-    map_tile_url: str = _setting("", _TEXT, "where the page's map gets tiles, such as https://host/{z}/{x}/{y}.png")
+    map_tile_url: str = _setting("", _TILES, "where the page's map gets tiles, such as https://host/{z}/{x}/{y}.png")
     reuse_port: bool = _setting("no", _YES_OR_NO, "whether several processes may listen on GRPC_LISTEN_ADDR")
     listen_backlog: int = _setting("4096", _count(65_535), "connections that wait in the kernel to be accepted")
     tcp_user_timeout_s: float = _setting(

@@ -31,6 +31,8 @@ SESSION_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.
 DEPTH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 # Seconds a rider waits: within one window, and up to the default MATCH_TIMEOUT of 30 s.
 WAIT_BUCKETS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+# Seconds to an ack: from what handling a heartbeat takes (20 us) to a client that hardly reads.
+ACK_BUCKETS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # Seconds of work in one matching window.
 WINDOW_BUCKETS_S = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
 # Seconds of a write or a sync of the log: from the page cache (20 us) to a disk that is in trouble.
@@ -187,6 +189,12 @@ class RideMetrics:
         self._depth = Histograms(
             "ride_stream_queue_depth", "Messages waiting when a session's buffer is drained.", DEPTH_BUCKETS
         )
+        self.ack_time = Histograms(
+            "ride_stream_ack_seconds",
+            "Time from an envelope's turn to its ack handed to the connection, of a sample.",
+            ACK_BUCKETS_S,
+            ("transport",),
+        )
         self._miss = Counts("ride_stream_heartbeat_miss_total", "Sessions closed for silence.")
         self.ended = Counts("ride_stream_sessions_ended_total", "Sessions ended, by reason.", ("reason",))
         self.match_outcome = Counts("ride_match_total", "Ride requests answered, by outcome.", ("outcome",))
@@ -221,6 +229,9 @@ class HttpMetrics:
         self.closed = Counts("ride_websocket_closed_total", "WebSockets ended, by close code.", ("code",))
         self._held = Counts(
             "ride_websocket_held_total", "Times that a WebSocket's input had to wait for room for its answer."
+        )
+        self.tls_reloads = Counts(
+            "ride_http_tls_reloads_total", "Times that changed TLS files were read: ok, failed.", ("result",)
         )
         self.connections = self._connections()
         self.websockets = self._websockets()

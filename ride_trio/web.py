@@ -7,9 +7,8 @@ METRICS_LISTEN_ADDR ─> HttpServer ─> Probes
 
 from __future__ import annotations
 
-import logging
-import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,17 +19,14 @@ from ride_trio.eventlog import EventLog
 from ride_trio.gateway import Access, Api, HttpServer, Keepalive, PageFiles, Probes, Reports, Site, WebSockets
 from ride_trio.gateway.websocket_call import WebSocketCall
 from ride_trio.metrics import Metrics
-from ride_trio.rpc import TlsFiles
 from ride_trio.rpc.auth import TokenError, Tokens
+from ride_trio.rpc.tls import TLS_RELOAD_S, Tls, TlsFiles
 from ride_trio.services import RideContext, RideStream
 from ride_trio.serving import owner
 from ride_trio.values import Address
 
-log = logging.getLogger(__name__)
-
 # Scrapers and probes are few.
 MAX_METRICS_CONNECTIONS: Final = 64
-TLS_LOOK_S: Final = 10.0
 
 
 class Web:
@@ -56,7 +52,7 @@ class Web:
     ) -> None:
         self._settings = settings
         self._rides = rides
-        self._tls = _tls_files(settings)
+        self._reloads = metrics.http.tls_reloads
         self.probes = Probes(metrics.exposition)
         self._probes_server = HttpServer(self.probes.answer, metrics.http, MAX_METRICS_CONNECTIONS)
         access = _access(settings, operators, open_to_local=callers is None)
@@ -83,23 +79,36 @@ class Web:
         Raises:
             OSError: it cannot be done, or a certificate cannot be used.
         """
-        sockets = await _open(address, self._settings.listen_backlog)
-        if self._tls is None:
-            await nursery.start(trio.serve_listeners, self._server.serve_stream, sockets)
+        listeners = await _open(address, self._settings.listen_backlog)
+        files = _tls_files(self._settings)
+        if files is None:
+            await nursery.start(trio.serve_listeners, self._server.serve_stream, listeners)
         else:
-            context = _context(self._tls)
-            nursery.start_soon(_reload_for_ever, self._tls, context)
-            encrypted = [trio.SSLListener(listener, context, https_compatible=True) for listener in sockets]
-            await nursery.start(trio.serve_listeners, self._server.serve_stream, encrypted)
-        return _port(sockets)
+            tls = Tls(files, self._reloads, alpn="http/1.1")
+            nursery.start_soon(tls.reload_for_ever, TLS_RELOAD_S)
+            await nursery.start(trio.serve_listeners, partial(self._serve_encrypted, tls), listeners)
+        return _port(listeners)
+
+    async def _serve_encrypted(self, tls: Tls, stream: trio.SocketStream) -> None:
+        """It shakes hands when it is read from first, so within a request's time."""
+        await self._server.serve_stream(trio.SSLStream(stream, tls.context, server_side=True, https_compatible=True))
 
     def _open_session(self, call: WebSocketCall, user_id: str | None, may_observe: bool) -> RideStream:
         return RideStream(self._rides, call, user_id, "websocket", may_observe=may_observe)
 
 
 def _reports(tile_url: str, rides: RideContext, event_log: EventLog, metrics: Metrics) -> Reports:
-    city, chronicle = rides.city, rides.chronicle
-    return Reports(rides.broker, rides.dispatcher, city, chronicle, event_log, metrics, rides.now, tile_url)
+    return Reports(
+        rides.broker,
+        rides.dispatcher,
+        rides.city,
+        rides.chronicle,
+        rides.ack_timer,
+        event_log,
+        metrics,
+        rides.now,
+        tile_url,
+    )
 
 
 def _access(settings: Settings, operators: Tokens | None, *, open_to_local: bool) -> Access:
@@ -122,7 +131,7 @@ def _caller(tokens: Tokens) -> Callable[[str], str]:
     return subject
 
 
-# ---------------------------------------------------------------------- sockets and TLS
+# ---------------------------------------------------------------------- sockets
 
 
 async def _open(address: Address, backlog: int) -> list[trio.SocketListener]:
@@ -143,26 +152,3 @@ def _tls_files(settings: Settings) -> TlsFiles | None:
     if not settings.http_tls_cert:
         return None
     return TlsFiles(Path(settings.http_tls_cert), Path(settings.http_tls_key))
-
-
-def _context(files: TlsFiles) -> ssl.SSLContext:
-    context = files.context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-async def _reload_for_ever(files: TlsFiles, context: ssl.SSLContext) -> None:
-    """Have new connections use files that have changed; while they are broken, what was read before stays."""
-    seen = files.changed_at()
-    while True:
-        await trio.sleep(TLS_LOOK_S)
-        try:
-            now = files.changed_at()
-            if now != seen:
-                seen = now
-                files.context()  # so that a half of a pair, or a broken file, is found before it is used
-                context.load_cert_chain(files.certificate, files.key)
-                log.info("TLS files read again: %s", files.certificate)
-        except OSError as error:
-            log.error("the new TLS files cannot be used, the old ones stay: %s", error)

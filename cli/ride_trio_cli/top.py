@@ -127,7 +127,9 @@ def _picture(api: Api, rates: Rates) -> Group:
     summary = api.get("summary")
     rates.take(summary)
     version = api.get("version")["version"]
-    head = Text(f"ride-trio {version} at {api.base}, up {_span(summary['uptime_s'])}", style="bold")
+    acks = summary["ack_latency_ms"]
+    latency = f", acks within {acks['median']:g} ms (p99 {acks['p99']:g})" if acks else ""
+    head = Text(f"ride-trio {version} at {api.base}, up {_span(summary['uptime_s'])}{latency}", style="bold")
     return Group(head, _people(summary), _counters(summary, rates), _zones(api), _trips(api))
 
 

@@ -9,9 +9,9 @@ has nothing to do but leave its bearing and speed, which the dispatcher does not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -22,6 +22,8 @@ from ride_trio.errors import ObserverLimitError
 from ride_trio.matching import Dispatcher, Ride, User
 from ride_trio.metrics import RideMetrics
 from ride_trio.sessions import Broker
+
+T = TypeVar("T")
 
 # Looks around a second, and so changes told at most: a car at 15 m/s moves 3 m in between.
 MAX_RATE_HZ: Final = 5.0
@@ -44,12 +46,12 @@ class City:
 
     Attributes:
         sights: of all users whose place is known, while somebody observes.
-        activity: positions in the last second, by cell, while somebody observes.
+        activity: positions in the last second, by cell; None while nobody observes, and for the first second.
     """
 
     def __init__(self, dispatcher: Dispatcher, broker: Broker, metrics: RideMetrics, now: Callable[[], float]) -> None:
         self.sights: dict[User, Sight] = {}
-        self.activity: dict[int, int] = {}
+        self.activity: dict[int, int] | None = None
         self._dispatcher = dispatcher
         self._broker = broker
         self._metrics = metrics
@@ -115,21 +117,35 @@ class City:
                 await self._look()
                 await self._tell()
                 await trio.sleep_until(began + LOOK_S)
-            self._forget()
+            await self._forget()
 
     async def _look(self) -> None:
         """See everybody whose place is known, and who is gone."""
         self._looks += 1
-        users = iter(list(self._dispatcher.users.values()))
-        while some := list(islice(users, SLICE_USERS)):
-            changed = [sight for user in some if user.cell is not None and (sight := self._see(user)) is not None]
+        new = [observer for observer in self._observers if not observer.has_seen_all]
+        seen = 0
+        for users in _slices(self._dispatcher.users.values()):
+            here = [user for user in users if user.cell is not None]
+            changed = [sight for user in here if (sight := self._see(user)) is not None]
             for observer in self._observers:
                 observer.saw(changed)
+            for observer in new:
+                observer.saw([self.sights[user] for user in here])
+            seen += len(here)
             await trio.lowlevel.checkpoint()
-        for sight in [sight for sight in self.sights.values() if sight.look != self._looks]:
-            self._lose(sight)
+        for observer in new:
+            observer.has_seen_all = True
+        if seen < len(self.sights):
+            await self._lose_unseen()
         if self._looks % LOOKS_A_SECOND == 0:
             self.activity, self._moves = self._moves, Counter()
+
+    async def _lose_unseen(self) -> None:
+        for sights in _slices(self.sights.values()):
+            for sight in sights:
+                if sight.look != self._looks:
+                    self._lose(sight)
+            await trio.lowlevel.checkpoint()
 
     def _see(self, user: User) -> Sight | None:
         """A user's sight if it is another than at the last look."""
@@ -162,13 +178,20 @@ class City:
             await trio.lowlevel.checkpoint()
 
     def _zone_rows(self, view: View) -> bytes:
-        return zone_rows(self._broker.zones(), self.activity, view)
+        return zone_rows(self._broker.zones(), self.activity or {}, view)
 
-    def _forget(self) -> None:
+    async def _forget(self) -> None:
         """Nobody looks any more."""
-        for user in self.sights:
-            user.motion = None
-        self.sights.clear()
-        self._users.clear()
-        self.activity = {}
+        self.activity = None
         self._moves.clear()
+        for sights in _slices(self.sights.values()):
+            for sight in sights:
+                self._lose(sight)
+            await trio.lowlevel.checkpoint()
+
+
+def _slices(items: Iterable[T]) -> Iterator[list[T]]:
+    """All there are now, so many at a time; who takes them lets others run in between."""
+    rest = iter(list(items))
+    while some := list(islice(rest, SLICE_USERS)):
+        yield some

@@ -1,12 +1,13 @@
 """What one observer knows of its view, and what it does not know yet.
 
-Nothing is queued: what changes twice before the observer can be told is told once, as it is then.
+Nothing is queued: what changes twice before the observer can be told is told once, as it is then. What is in the view
+is found out while the city is looked at, which is done in slices: telling is for those who are shown only.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
@@ -62,6 +63,9 @@ class Observer:
         interval_s: between two changes at least, seconds.
         send: takes a change.
         can_send: whether the one before it has left.
+
+    Attributes:
+        has_seen_all: everybody was shown to it once; before that it is told nothing.
     """
 
     def __init__(
@@ -69,14 +73,15 @@ class Observer:
     ) -> None:
         self.view = view
         self.interval_s = interval_s
+        self.has_seen_all = False
         self._send = send
         self._can_send = can_send
         self._next_at = 0.0
         self._sequence = 0
-        self._pending: set[Sight] = set()  # changed, or not looked at yet
-        self._gone: set[int] = set()
         self._shown: set[int] = set()  # handles that it has been told of
-        self._beyond: set[int] = set()  # handles in the view that there was no place for
+        self._pending: dict[int, Sight] = {}  # by handle: of these, who has changed since
+        self._gone: set[int] = set()  # of these, who is not in the view any more
+        self._beyond: dict[int, Sight] = {}  # in the view, and waits to be shown: for the next change, or for a place
         self._matches: deque[Ride] = deque(maxlen=MAX_MATCHES)
         self._zones = b""
         self._zones_at = 0.0
@@ -86,20 +91,31 @@ class Observer:
 
     # ------------------------------------------------------------------ what happens
 
-    def saw(self, sights: Iterable[Sight]) -> None:
-        """These have changed."""
-        self._pending.update(sights)
+    def saw(self, sights: Collection[Sight]) -> None:
+        """These have changed, or are looked at for the first time."""
+        view = self.view
+        south, west, north, east = view.south, view.west, view.north, view.east
+        here = {sight.handle: sight for sight in sights if south <= sight.lat <= north and west <= sight.lng <= east}
+        if len(here) < len(sights):
+            self._left({sight.handle for sight in sights} - here.keys())
+        self._gone -= here.keys()
+        for handle in here.keys() - self._shown:
+            self._beyond[handle] = here.pop(handle)
+        self._pending.update(here)
 
     def lost(self, sight: Sight) -> None:
         """This one is gone."""
-        self._pending.discard(sight)
-        self._beyond.discard(sight.handle)
-        if sight.handle in self._shown:
-            self._gone.add(sight.handle)
+        self._left({sight.handle})
 
     def matched(self, ride: Ride) -> None:
         """A rider and a driver were."""
         self._matches.append(ride)
+
+    def _left(self, handles: set[int]) -> None:
+        self._gone |= handles & self._shown
+        for waiting in (self._pending, self._beyond):
+            for handle in handles & waiting.keys():
+                del waiting[handle]
 
     # ------------------------------------------------------------------ what is told
 
@@ -111,11 +127,9 @@ class Observer:
             handles: all sights.
             zones: makes the rows of the view's zones.
         """
-        if now < self._next_at or not self._can_send():
+        if not self.has_seen_all or now < self._next_at or not self._can_send():
             return
         snapshot = not self._sequence
-        if snapshot:
-            self._pending.update(handles.values())
         changed, removed = self._take_changes()
         fresh = self._zones
         if now >= self._zones_at:
@@ -132,34 +146,15 @@ class Observer:
 
     def _take_changes(self) -> tuple[bytes, bytes]:
         """The rows of what has changed inside the view, and the handles of what is not there any more."""
-        view, pending, gone = self.view, self._pending, self._gone
-        south, west, north, east = view.south, view.west, view.north, view.east
-        inside = [sight for sight in pending if south <= sight.lat <= north and west <= sight.lng <= east]
-        if len(inside) < len(pending):
-            outside = {sight.handle for sight in pending.difference(inside)}
-            gone |= outside & self._shown
-            self._beyond -= outside
-        self._shown -= gone
-        if self._beyond or len(self._shown) + len(inside) > MAX_SHOWN:
-            inside = self._shown_of(inside)
-        self._shown.update([sight.handle for sight in inside])
-        removed = b"".join(map(HANDLE.pack, gone))
-        pending.clear()
-        gone.clear()
-        return b"".join([sight.row for sight in inside]), removed
-
-    def _shown_of(self, inside: list[Sight]) -> list[Sight]:
-        """Those that there is a place for; the others are remembered."""
-        found, places = [], MAX_SHOWN - len(self._shown)
-        for sight in inside:
-            known = sight.handle in self._shown
-            if known or places > 0:
-                places -= not known
-                self._beyond.discard(sight.handle)
-                found.append(sight)
-            else:
-                self._beyond.add(sight.handle)
-        return found
+        self._shown -= self._gone
+        for handle in list(islice(self._beyond, MAX_SHOWN - len(self._shown))):
+            self._pending[handle] = self._beyond.pop(handle)
+        self._shown |= self._pending.keys()
+        changed = b"".join([sight.row for sight in self._pending.values()])
+        removed = b"".join(map(HANDLE.pack, self._gone))
+        self._pending.clear()
+        self._gone.clear()
+        return changed, removed
 
     def _take_matches(self, handles: dict[User, Sight]) -> list[Matched]:
         found = [

@@ -2,7 +2,8 @@
 
 With operators' tokens, whoever shows one: programs as a bearer token, browsers as a cookie that `POST /login` sets.
 Without tokens, everybody if the gateway listens on loopback only, else nobody. In that open case a request's Host has
-to be this machine as well: otherwise any site's page could reach us by giving its own name our address.
+to be this machine as well, that of a page's WebSocket too: otherwise any site's page could reach us by giving its own
+name our address.
 
 Source: RFC 6750 (bearer tokens).
 """
@@ -48,7 +49,7 @@ class Access:
         origins: frozenset[str] = frozenset(),
     ) -> None:
         self._operator = operator
-        self._local = local
+        self._is_open = local and operator is None
         self._secure = secure
         self._origins = origins
 
@@ -59,7 +60,7 @@ class Access:
             if shown and self._operator(shown) is not None:
                 return None
             return Answer.refusal(HTTPStatus.UNAUTHORIZED, LOGIN_NEEDED, ("www-authenticate", "Bearer"))
-        if not self._local:
+        if not self._is_open:
             return Answer.refusal(HTTPStatus.FORBIDDEN, NO_TOKENS)
         return None if _host(request) in LOCAL_HOSTS else Answer.refusal(HTTPStatus.FORBIDDEN, NOT_LOCAL)
 
@@ -68,7 +69,9 @@ class Access:
         origin = request.header("origin")
         if not origin or origin in self._origins:
             return False
-        return urlsplit(origin).netloc != request.header("host")
+        if self._is_open and _host(request) not in LOCAL_HOSTS:
+            return True
+        return origin.partition("://")[2] != request.header("host")
 
     def log_in(self, request: Request) -> Answer:
         """Answer the form of the login page: a cookie and the way to the page, or the way back."""

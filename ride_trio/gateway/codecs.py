@@ -15,6 +15,8 @@ from ride_trio.pb.ride.v1.ride_pb2 import ClientEnvelope, ServerEnvelope
 
 # A position goes to all sessions of its zone, and each of them would make the same text of it; the newest are enough.
 _REMEMBERED: Final = 256
+# A broadcast with the longest of names has less. What is longer is a view of the city: 200 KB, and one observer's.
+MAX_REMEMBERED_BYTES: Final = 1_024
 
 
 class UndecodableError(Exception):
@@ -55,7 +57,7 @@ class JsonCodec:
             raise UndecodableError(1007, f"no ClientEnvelope in JSON: {error}") from None
 
     def encode(self, envelope: bytes) -> str:
-        return _as_json(envelope)
+        return _as_json(envelope) if len(envelope) > MAX_REMEMBERED_BYTES else _as_json_once(envelope)
 
 
 class BinaryCodec:
@@ -75,9 +77,11 @@ class BinaryCodec:
         return envelope
 
 
-@lru_cache(_REMEMBERED)
 def _as_json(envelope: bytes) -> str:
     return MessageToJson(ServerEnvelope.FromString(envelope), indent=None)
+
+
+_as_json_once = lru_cache(_REMEMBERED)(_as_json)
 
 
 CODECS: Final[dict[str, Codec]] = {codec.subprotocol: codec for codec in (JsonCodec(), BinaryCodec())}

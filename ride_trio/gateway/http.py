@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
@@ -37,6 +38,8 @@ READ_BYTES: Final = 16_384
 # A TLS connection says goodbye, and nobody waits long for it.
 CLOSE_S: Final = 1.0
 
+CLOSE: Final = ("connection", "close")
+NO_SNIFFING: Final = ("x-content-type-options", "nosniff")
 BOTH_DONE: Final = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
 
 # Takes a connection over, which then speaks another protocol.
@@ -113,6 +116,9 @@ class HttpServer:
                         return taken_over
                     if connection.states == BOTH_DONE:
                         connection.start_next_cycle()
+            if patience.cancelled_caught and _is_half_asked(connection):
+                with trio.move_on_after(CLOSE_S):
+                    await self._send(connection, stream, Answer.of(HTTPStatus.REQUEST_TIMEOUT, CLOSE))
             return None
         finally:
             self._count(-1)
@@ -125,25 +131,32 @@ class HttpServer:
             request = await _receive_request(connection, replay)
         except h11.RemoteProtocolError as error:
             if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                await self._send(connection, stream, Answer.of(HTTPStatus(error.error_status_hint)))
+                await self._send(connection, stream, Answer.of(HTTPStatus(error.error_status_hint), CLOSE))
             return None
         except ValueError:  # HTTP, but a target that is none
-            await self._send(connection, stream, Answer.of(HTTPStatus.BAD_REQUEST))
+            await self._send(connection, stream, Answer.of(HTTPStatus.BAD_REQUEST, CLOSE))
             return None
         if request is None:
             connection.send(h11.ConnectionClosed())
             return None
-        answer = self._answer(request)
+        answer = self._answer_or_apologize(request)
         if isinstance(answer, Answer):
             await self._send(connection, stream, answer, with_body=request.method != "HEAD")
             return None
         replay.rewind()
         return answer, replay
 
+    def _answer_or_apologize(self, request: Request) -> Answer | Takeover:
+        try:
+            return self._answer(request)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL: the server's log says why")
+
     async def _send(
         self, connection: h11.Connection, stream: trio.abc.Stream, answer: Answer, *, with_body: bool = True
     ) -> None:
-        headers = [("content-type", answer.content_type), *answer.extra]
+        headers = [("date", formatdate(usegmt=True)), ("content-type", answer.content_type), NO_SNIFFING, *answer.extra]
         if answer.status is not HTTPStatus.NOT_MODIFIED:  # it has no body, and a length would be that of the file
             headers.append(("content-length", str(len(answer.body))))
         head = h11.Response(status_code=answer.status, headers=headers, reason=answer.status.phrase.encode())
@@ -157,6 +170,12 @@ class HttpServer:
     def _count(self, more: int) -> None:
         self._connections += more
         self._metrics.connections.n += more
+
+
+def _is_half_asked(connection: h11.Connection) -> bool:
+    """A request has begun, and nothing of an answer."""
+    half = bool(connection.trailing_data[0]) or connection.their_state is h11.SEND_BODY
+    return half and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
 
 async def _receive_request(connection: h11.Connection, stream: ReplayStream) -> Request | None:

@@ -90,12 +90,12 @@ class Answer:
 
     @classmethod
     def of(cls, status: HTTPStatus, *extra: tuple[str, str]) -> Self:
-        """A status with its own name as the text."""
-        return cls(status, f"{status.phrase}\n".encode(), extra=extra)
+        """A status, told in the words of the standard library."""
+        return cls.refusal(status, f"{status.name}: {status.description}", *extra)
 
     @classmethod
     def refusal(cls, status: HTTPStatus, detail: str, *extra: tuple[str, str]) -> Self:
-        """A status, and why, for a person: `CODE: words`."""
+        """A status, and why, for a person: `CODE: words`, like every refusal of a session."""
         return cls(status, f"{detail}\n".encode(), extra=extra)
 
     @classmethod

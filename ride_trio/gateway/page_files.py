@@ -57,7 +57,7 @@ class PageFiles:
             return Answer.of(HTTPStatus.NOT_FOUND)
         same = file.etag in request.header("if-none-match")
         status, body = (HTTPStatus.NOT_MODIFIED, b"") if same else (HTTPStatus.OK, file.body)
-        fresh = (("etag", file.etag), ("cache-control", "no-cache"), ("x-content-type-options", "nosniff"))
+        fresh = (("etag", file.etag), ("cache-control", "no-cache"))
         return Answer(status, body, file.content_type, (*fresh, *extra))
 
     def _policy(self, form_action: str) -> tuple[str, str]:

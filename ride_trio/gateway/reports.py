@@ -14,7 +14,7 @@ from ride_trio.eventlog import EventLog
 from ride_trio.gateway.messages import Request
 from ride_trio.matching import Dispatcher, Phase, Ride, User
 from ride_trio.metrics import Counts, Metrics
-from ride_trio.sessions import Broker, Session
+from ride_trio.sessions import AckTimer, Broker, Session, Zone
 
 LIMIT: Final = 1_000
 STORY_NOTES: Final = 20
@@ -43,6 +43,7 @@ class Reports:
         dispatcher: whose users and rides.
         city: who is where, as observers see it.
         chronicle: what has happened to a user.
+        ack_timer: how long acks take.
         log: whose topics.
         metrics: where all of it has been counted.
         now: the clock of sessions and rides, s.
@@ -55,6 +56,7 @@ class Reports:
         dispatcher: Dispatcher,
         city: City,
         chronicle: Chronicle,
+        ack_timer: AckTimer,
         log: EventLog,
         metrics: Metrics,
         now: Callable[[], float],
@@ -64,6 +66,7 @@ class Reports:
         self._dispatcher = dispatcher
         self._city = city
         self._chronicle = chronicle
+        self._ack_timer = ack_timer
         self._log = log
         self._metrics = metrics
         self._now = now
@@ -80,7 +83,8 @@ class Reports:
             "zones": self.zones,
             "trips": self.trips,
             "topics": self.topics,
-            "users/": self.user,
+            "users/": self.user_by_name,
+            "handles/": self.user_by_handle,
         }
 
     def version(self, request: Request) -> dict[str, Any]:
@@ -90,7 +94,6 @@ class Reports:
             "started_unix_millis": round(self._began_unix_s * 1000),
             "uptime_s": round(self._now() - self._began, 3),
             "tile_url": self._tile_url or None,
-            "operator": True,
         }
 
     def summary(self, request: Request) -> dict[str, Any]:
@@ -113,19 +116,30 @@ class Reports:
                 "no_driver": rides.match_outcome("no_driver").n,
                 "log_records": _sum(self._metrics.log.produced),
             },
-            "ack_latency_ms": None,
+            "ack_latency_ms": self._ack_latency(),
         }
+
+    def _ack_latency(self) -> dict[str, float] | None:
+        """Of the last ten seconds; None if nobody has said anything."""
+        lately = self._ack_timer.lately()
+        if lately is None:
+            return None
+        return {"median": round(lately.median_s * 1e3, 3), "p99": round(lately.p99_s * 1e3, 3)}
 
     def sessions(self, request: Request) -> list[dict[str, Any]]:
         """Some live sessions."""
         return [self._session(session) for session in islice(self._broker.sessions(), _limit(request))]
 
     def zones(self, request: Request) -> list[dict[str, Any]]:
-        """The zones with the most sessions; `messages` are positions in the last second, while somebody observes."""
+        """The zones with the most sessions.
+
+        `messages` are the positions of the last second. Somebody has to observe for them to be known, else they are
+        None: counting them always would cost every position of every session, for a figure that the map is there for.
+        """
         zones = sorted(self._broker.zones(), key=lambda zone: len(zone.members), reverse=True)
         activity = self._city.activity
         return [
-            {"zone": zone.name, "sessions": len(zone.members), "messages": activity.get(zone.cell, 0)}
+            {"zone": zone.name, "sessions": len(zone.members), "messages": _activity(activity, zone)}
             for zone in zones[: _limit(request)]
         ]
 
@@ -144,13 +158,18 @@ class Reports:
             found.append({"name": topic.name, "begin": begin, "end": end, **sizes})
         return found
 
-    def user(self, request: Request) -> dict[str, Any] | None:
-        """The story of one, by handle or user id; None if there is nobody."""
-        name = request.path.rpartition("/users/")[2]
-        user = self._city.user_of(int(name)) if name.isascii() and name.isdigit() else None
-        user = user or self._dispatcher.users.get(name)
-        if user is None:
-            return None
+    def user_by_name(self, request: Request) -> dict[str, Any] | None:
+        """The story of a user; None if there is nobody of that name."""
+        user = self._dispatcher.users.get(request.path.partition("/users/")[2])
+        return None if user is None else self._story(user)
+
+    def user_by_handle(self, request: Request) -> dict[str, Any] | None:
+        """The same, by the number that the map knows; None if it is nobody's, as always while nobody observes."""
+        number = request.path.partition("/handles/")[2]
+        user = self._city.user_of(int(number)) if _is_number(number) else None
+        return None if user is None else self._story(user)
+
+    def _story(self, user: User) -> dict[str, Any]:
         sight, session, known = (
             self._city.sights.get(user),
             self._broker.session_of(user.user_id),
@@ -219,6 +238,15 @@ def _sum(counts: Counts) -> int:
     return sum(cell.n for cell in counts.cells.values())
 
 
+def _activity(activity: dict[int, int] | None, zone: Zone) -> int | None:
+    return None if activity is None else activity.get(zone.cell, 0)
+
+
 def _limit(request: Request) -> int:
     asked = request.query.get("limit", "")
-    return min(int(asked), LIMIT) if asked.isascii() and asked.isdigit() and len(asked) < 10 else LIMIT
+    return min(int(asked), LIMIT) if _is_number(asked) else LIMIT
+
+
+def _is_number(text: str) -> bool:
+    """One that is quick to read: of thousands of digits Python makes an error."""
+    return text.isascii() and text.isdigit() and len(text) < 10

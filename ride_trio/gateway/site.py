@@ -44,10 +44,10 @@ class Probes:
     def health(self, path: str) -> Answer:
         """For whoever watches over us."""
         match path:
-            case "/healthz":
-                return Answer.of(HTTPStatus.OK)
-            case "/readyz":
-                return Answer.of(HTTPStatus.OK if self.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+            case "/readyz" if not self.ready:
+                return Answer.refusal(HTTPStatus.SERVICE_UNAVAILABLE, "NOT_READY: the server is starting or stopping")
+            case "/healthz" | "/readyz":
+                return Answer(HTTPStatus.OK, b"OK\n")
             case _:
                 return Answer.of(HTTPStatus.NOT_FOUND)
 

@@ -28,7 +28,7 @@ class Door:
 
     def __init__(self, server: Server, place: Listener, listeners: list[trio.SocketListener]) -> None:
         self.place = place
-        self.tls = Tls(place.tls, server.metrics) if place.tls is not None else None
+        self.tls = Tls(place.tls, server.metrics.tls_reloads) if place.tls is not None else None
         self._server = server
         self._listeners = listeners
         name = listeners[0].socket.getsockname()

@@ -20,7 +20,7 @@ from ride_trio.rpc.keepalive import Keepalive
 from ride_trio.rpc.listening import Listener, SocketOptions
 from ride_trio.rpc.server_link import Around, ServerLink
 from ride_trio.rpc.services import Provided, Services
-from ride_trio.rpc.tls import TlsFiles
+from ride_trio.rpc.tls import TLS_RELOAD_S, TlsFiles
 from ride_trio.rpc.transport import StreamTransport, Transport
 from ride_trio.wire import Limits
 from ride_trio.wire.shared import Shared
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 # addresses needs more.
 MAX_CONNECTIONS_PER_PEER: Final = 1_250
 # How often changed certificates are looked for.
-TLS_RELOAD_S: Final = 10.0
 # After the grace time a cancelled handler still gets to send its status and close.
 CANCEL_GRACE_S: Final = 1.0
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import trio
 
-from ride_trio.metrics import EngineMetrics
+from ride_trio.metrics import Counts
 from ride_trio.rpc.transport import READ_BYTES, SocketTransport
 
 log = logging.getLogger(__name__)
 
 ALPN: Final = "h2"
+TLS_RELOAD_S: Final = 10.0
 # RFC 9113, section 9.2.2: of TLS 1.2, ephemeral key exchange and authenticated encryption only.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # A TLS record's header is its type, a version, and the length of the rest (RFC 8446, section 5.1).
@@ -120,18 +121,22 @@ class Tls:
 
     Args:
         source: Files, or a context that stays as it is (ALPN is set on it).
-        metrics: Where reloads are counted.
+        reloads: Counts them, by their result.
+        alpn: What is spoken inside.
+
+    Attributes:
+        context: What the next connection is to use.
     """
 
-    def __init__(self, source: TlsFiles | ssl.SSLContext, metrics: EngineMetrics) -> None:
+    def __init__(self, source: TlsFiles | ssl.SSLContext, reloads: Counts, alpn: str = ALPN) -> None:
         self._files = source if isinstance(source, TlsFiles) else None
-        self._metrics = metrics
+        self._reloads = reloads
+        self._alpn = alpn
         self.context = self._use(source.context() if isinstance(source, TlsFiles) else source)
         self._seen = self._files.changed_at() if self._files else ()
 
-    @staticmethod
-    def _use(context: ssl.SSLContext) -> ssl.SSLContext:
-        context.set_alpn_protocols([ALPN])
+    def _use(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        context.set_alpn_protocols([self._alpn])
         context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
         context.set_ciphers(_CIPHERS)
         return context
@@ -157,10 +162,10 @@ class Tls:
             self._seen = seen
             self.context = self._use(files.context())
         except OSError as error:
-            self._metrics.tls_reloads("failed").n += 1
+            self._reloads("failed").n += 1
             log.error("the new TLS files cannot be used, the old ones stay: %s", error)
         else:
-            self._metrics.tls_reloads("ok").n += 1
+            self._reloads("ok").n += 1
             log.info("TLS files read again: %s", files.certificate)
 
     def objection(self, identity: PeerIdentity | None) -> str | None:

@@ -17,7 +17,7 @@ from ride_trio.services.ride_counts import RideCounts
 from ride_trio.services.ride_envelopes import Envelopes
 from ride_trio.services.ride_journal import RideJournal
 from ride_trio.services.ride_notifier import RideNotifier
-from ride_trio.sessions import Broker
+from ride_trio.sessions import AckTimer, Broker
 
 
 class RideCall(Protocol):
@@ -55,6 +55,7 @@ class RideContext:
         counts: by transport.
         city: what observers see; its task has to be run.
         chronicle: what has happened lately.
+        ack_timer: how long acks take; its task has to be run.
         now: the clock of all times here, s.
         journal: writes what happens to the log, if there is one.
         log_position: of it, if positions are written, too.
@@ -64,6 +65,7 @@ class RideContext:
     dispatcher: Dispatcher
     city: City
     chronicle: Chronicle
+    ack_timer: AckTimer
     envelopes: Envelopes
     counts: Mapping[str, RideCounts]
     now: Callable[[], float]
@@ -109,6 +111,7 @@ class RideContext:
             dispatcher,
             city,
             chronicle,
+            AckTimer(now),
             envelopes,
             counts,
             now,

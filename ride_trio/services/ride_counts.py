@@ -30,6 +30,7 @@ class RideCounts:
     """
 
     __slots__ = (
+        "ack_time",
         "acks",
         "active",
         "city_views",
@@ -52,6 +53,7 @@ class RideCounts:
         self.heartbeat_miss = metrics.heartbeat_miss
         self.ingress = {body: metrics.ingress(label, transport) for body, label in INGRESS_LABELS.items()}
         self.acks = metrics.egress("ack", transport)
+        self.ack_time = metrics.ack_time(transport)
         self.matches = metrics.egress("match_event", transport)
         self.welcomes = metrics.egress("welcome", transport)
         self.errors = metrics.egress("error", transport)

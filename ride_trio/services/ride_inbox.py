@@ -104,6 +104,8 @@ class RideInbox(ABC):
         outbox = session.outbox
         if not outbox.free and not outbox.has_room():
             return False
+        if self._context.ack_timer.is_due:
+            self._context.ack_timer.begin(outbox, self._counts.ack_time)
         body = envelope.WhichOneof("body")
         try:
             if not _HANDLERS[body](self, envelope):

@@ -71,6 +71,7 @@ class Outbox:
 
     Attributes:
         free: places of the channel that are free now.
+        on_empty: called when all has been pulled, if somebody waits for that; must not call back.
     """
 
     __slots__ = (
@@ -86,11 +87,13 @@ class Outbox:
         "_serial",
         "_wake",
         "free",
+        "on_empty",
     )
 
     def __init__(self, capacity: int, counts: OutboxCounts) -> None:
         self._send, self._receive = trio.open_memory_channel[bytes](capacity)
         self.free = capacity
+        self.on_empty: Callable[[], None] | None = None
         self._capacity = capacity
         self._counts = counts
         self._overflow: OrderedDict[str | int, bytes] | None = None  # str: a sender's; int: may not be lost
@@ -150,6 +153,8 @@ class Outbox:
         if self.free == self._capacity:
             self._armed = False
             self._drained = True
+            if self.on_empty is not None:
+                self.on_empty()
             return None
         if self._drained:
             self._begin_drain()
@@ -168,6 +173,7 @@ class Outbox:
         self._capacity = 0
         self._lossless = LOSSLESS_PLACES
         self._wake = self._drain = _nothing
+        self.on_empty = None
         self._send.close()
         self._receive.close()
 

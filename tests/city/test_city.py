@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from ride_trio.city import Change, City, Observer, View, observer
+from ride_trio.city import Change, City, Observer, View, city, observer
 from ride_trio.city.city import LOOK_S, MAX_OBSERVERS
 from ride_trio.city.sight import KINDS
 from ride_trio.errors import ObserverLimitError
@@ -228,6 +229,33 @@ async def test_many_are_shown_in_part(town: Town, autojump_clock: MockClock, mon
     assert (len(screen.rows), screen.changes[-1].total, screen.changes[-1].sampled) == (1, 1, False)
 
 
+async def test_a_place_that_becomes_free_is_filled_by_who_stands_still(
+    town: Town, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observer, "MAX_SHOWN", 3)
+    users = [town.put(f"u{number}") for number in range(5)]
+    screen, _ = town.watch()
+    await look()
+    town.dispatcher.leave(users[0])
+    await look()
+    assert (sorted(screen.rows), screen.changes[-1].total, screen.changes[-1].sampled) == ([2, 3, 4], 4, True)
+
+
+async def test_who_leaves_the_view_and_is_back_before_it_is_told_was_never_away(
+    town: Town, autojump_clock: MockClock
+) -> None:
+    town.put("ann")
+    screen, _ = town.watch()
+    await look()
+    screen.ready = False
+    for latitude in (39.0, 37.8):
+        town.put("ann", latitude)
+        await look()
+    screen.ready = True
+    await look()
+    assert (len(screen.changes), screen.changes[-1].removed, screen.rows[1].latitude) == (2, b"", 37.8)
+
+
 async def test_zones_with_their_sessions_and_what_goes_on_in_them(town: Town, autojump_clock: MockClock) -> None:
     for name, lat in (("ann", 37.5), ("bob", 37.5), ("far", 50.0)):
         session = Session(make_outbox(), trio.current_time)
@@ -255,6 +283,37 @@ async def test_while_nobody_looks_nothing_is_kept(town: Town, autojump_clock: Mo
     await look(2)
     assert ann.motion is None
     assert repr(town.city) == "<City, 0 users in sight of 0 observers>"
+
+
+class Passes(trio.abc.Instrument):
+    """How many are in sight at the end of each scheduler pass."""
+
+    def __init__(self, city: City) -> None:
+        self._city = city
+        self.in_sight: list[int] = []
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.in_sight.append(len(self._city.sights))
+
+    def most_at_once(self) -> int:
+        return max(abs(before - after) for before, after in pairwise(self.in_sight))
+
+
+async def test_however_many_come_and_go_a_pass_does_so_much_and_no_more(
+    town: Town, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(city, "SLICE_USERS", 10)
+    passes = Passes(town.city)
+    trio.lowlevel.add_instrument(passes)
+    users = [town.put(f"u{number}") for number in range(100)]
+    screen, _ = town.watch()
+    await look()
+    assert (len(screen.rows), passes.most_at_once()) == (100, 10)
+    for user in users:
+        town.dispatcher.leave(user)
+    await look()
+    assert (screen.rows, passes.in_sight[-1], passes.most_at_once()) == ({}, 0, 10)
+    trio.lowlevel.remove_instrument(passes)
 
 
 async def test_observers_are_bounded(town: Town, autojump_clock: MockClock) -> None:
@@ -288,7 +347,9 @@ async def test_five_thousand_drivers_cost_little(town: Town, autojump_clock: Moc
     await look()
     assert len(screen.rows) == 5_000
     fresh = Observer(HERE, LOOK_S, screen.take, lambda: True)
+    fresh.has_seen_all = True
     began = time.thread_time()
+    fresh.saw(list(town.city.sights.values()))
     fresh.tell(trio.current_time(), town.city.sights, lambda view: b"")
     assert time.thread_time() - began < 0.050
     assert len(screen.changes[-1].changed) == 5_000 * 16

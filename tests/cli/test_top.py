@@ -24,6 +24,7 @@ ANSWERS: dict[str, Any] = {
         "drivers": {"available": 4, "on_trip": 5},
         "riders_waiting": 6,
         "trips": 5,
+        "ack_latency_ms": {"median": 0.2, "p99": 12.5},
         "totals": TOTALS,
     },
     "zones?limit=8": [{"zone": "3777:-12241", "sessions": 11}],
@@ -56,7 +57,7 @@ def test_it_shows_the_city_once(target: str) -> None:
     )
     assert done.exit_code == 0, done.output
     rows = [" ".join(line.split()) for line in done.output.splitlines()]
-    assert rows[0] == f"ride-trio 9.9 at http://{target}, up 1:02:05"
+    assert rows[0] == f"ride-trio 9.9 at http://{target}, up 1:02:05, acks within 0.2 ms (p99 12.5)"
     assert "sessions grpc websocket riders waiting trips available on trip" in rows
     assert "3 2 1 6 5 4 5" in rows
     assert "messages in 1,500 0.0 ▁" in rows

@@ -7,6 +7,7 @@ import json
 import mimetypes
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ SUMMARY = {
     "sessions": {"grpc": 1_200, "websocket": 34},
     "riders_waiting": 3,
     "trips": 1,
+    "ack_latency_ms": {"median": 0.21, "p99": 3.4},
     "totals": {"messages_in": 0, "messages_out": 0, "drops": 2, "matches": 0, "log_records": 0, "no_driver": 5},
 }
 TRIP = {
@@ -66,6 +68,7 @@ class FakeGateway:
         rider: the riders' socket that was opened last.
         heard: every envelope a page has sent, with the socket's query.
         refuses: whether new sockets are closed at once, as when the server is away.
+        delays: seconds that an answer of `/api/v1/...` takes, by path.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class FakeGateway:
     rider: WebSocketRoute | None = None
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refuses: bool = False
+    delays: dict[str, float] = field(default_factory=dict)
 
     def script(self, page: Page) -> None:
         """Answer the page's WebSockets."""
@@ -132,7 +136,7 @@ def fake_gateway() -> Iterator[FakeGateway]:
             "sessions": [],
             "zones": [],
             "topics": [],
-            "users/1": DRIVER,
+            "handles/1": DRIVER,
             "users/driver-1": DRIVER,
         }
     )
@@ -156,6 +160,7 @@ def _handler(fake: FakeGateway) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path.startswith("/api/v1/"):
+                time.sleep(fake.delays.get(path.removeprefix("/api/v1/"), 0.0))
                 answer = fake.answers.get(path.removeprefix("/api/v1/"), 404)
                 status = answer if isinstance(answer, int) else 200
                 self._send(status, "application/json", json.dumps(answer).encode())

@@ -90,5 +90,15 @@ def test_origins() -> None:
         ("http://localhost", True),
         ("http://app.example", True),
         ("null", True),
+        ("http://[", True),
+        ("LOCALHOST:8080", True),
     ):
         assert access.is_foreign(get(origin=origin)) is foreign
+
+
+def test_an_open_gateway_is_no_way_around_for_a_name_that_points_here() -> None:
+    rebound = get("evil.example:8080", origin="http://evil.example:8080")
+    assert Access(local=True).is_foreign(rebound)
+    assert not Access(local=True).is_foreign(get("evil.example:8080"))  # a program: it may name anybody anyway
+    assert not Access(local=True, origins=frozenset(("http://evil.example:8080",))).is_foreign(rebound)
+    assert not Access(TOKENS.get, local=True).is_foreign(get("city.example", origin="https://city.example"))  # a proxy

@@ -1,5 +1,6 @@
 """HTTP: what is asked, what is refused, and what can't hold us up."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -80,13 +81,16 @@ async def test_head_has_no_body(site: Site) -> None:
 
 async def test_health_and_readiness(site: Site) -> None:
     assert (await site.get("/healthz"))[0] == 200
-    assert (await site.get("/readyz"))[0] == 503
+    status, _, body = await site.get("/readyz")
+    assert (status, body) == (503, b"NOT_READY: the server is starting or stopping\n")
     site.probes.ready = True
     assert (await site.get("/readyz"))[0] == 200
 
 
 async def test_what_is_not_there(site: Site) -> None:
-    assert (await site.get("/"))[0] == 404
+    status, head, body = await site.get("/")
+    assert (status, body) == (404, b"NOT_FOUND: Nothing matches the given URI\n")
+    assert re.search(rb"\r\ndate: \w{3}, \d{2} \w{3} \d{4} [\d:]{8} gmt\r\n", head)
     status, head, _ = await site.get("/metrics", "DELETE")
     assert status == 405
     assert b"allow: get, head" in head
@@ -134,11 +138,25 @@ async def test_what_is_no_request_is_refused_and_closed(site: Site, request_: by
     assert int(head.split()[1]) == status
 
 
-async def test_who_says_nothing_is_closed(site: Site, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
+async def test_who_says_nothing_is_closed(site: Site, autojump_clock: MockClock, before: bytes) -> None:
     stream = await site.connect()
     began = trio.current_time()
-    await stream.send_all(b"GET /healthz HTTP/1.1\r\n")
-    assert await rest(stream) == b""
+    await stream.send_all(before)
+    assert (await rest(stream)).count(b"HTTP/1.1") == bool(before)
+    assert trio.current_time() - began == pytest.approx(REQUEST_TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    "half", [b"G", b"GET /healthz HTTP/1.1\r\n", b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ntoken"]
+)
+async def test_who_says_half_is_told_that_it_took_too_long(site: Site, autojump_clock: MockClock, half: bytes) -> None:
+    stream = await site.connect()
+    began = trio.current_time()
+    await stream.send_all(half)
+    said = await rest(stream)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert said.endswith(b"REQUEST_TIMEOUT: Request timed out; try again later\n")
     assert trio.current_time() - began == pytest.approx(REQUEST_TIMEOUT_S)
 
 
@@ -169,15 +187,32 @@ async def test_a_client_that_leaves_at_any_time_harms_nobody(site: Site) -> None
     assert repr(site.server).endswith("0 connections>")
 
 
-async def test_our_own_failure_costs_one_connection(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_our_own_failure_is_answered(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> tuple[bytes, str]:
         raise RuntimeError("no metrics today")
 
     site.probes._exposition = fails
-    assert await site.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
-    await wait_all_tasks_blocked()
+    status, _, body = await site.get("/metrics")
+    assert (status, body) == (500, b"INTERNAL: the server's log says why\n")
+    assert "GET /metrics failed" in caplog.text
     assert "no metrics today" in caplog.text
     assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_a_takeover_that_fails_costs_one_connection(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(stream: trio.abc.Stream) -> None:
+        raise RuntimeError("no echo today")
+
+    site.echo = fails  # type: ignore[method-assign]
+    assert await site.ask(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n") == (b"", b"")
+    await wait_all_tasks_blocked()
+    assert "no echo today" in caplog.text
+    assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_no_answer_is_taken_for_what_it_is_not(site: Site) -> None:
+    for path in ("/healthz", "/nothing"):
+        assert b"\r\nx-content-type-options: nosniff\r\n" in (await site.get(path))[1] + b"\r\n"
 
 
 async def test_it_can_be_cancelled_while_it_waits(site: Site) -> None:

@@ -33,7 +33,6 @@ def test_the_document_and_its_policy(page: PageFiles) -> None:
     assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'" in policy
     assert "img-src 'self' data: https://tiles.example;" in policy
     assert policy.endswith("frame-ancestors 'none'; form-action 'none'")
-    assert extra["x-content-type-options"] == "nosniff"
 
 
 def test_only_the_login_page_may_send_a_form(page: PageFiles) -> None:

@@ -16,7 +16,7 @@ from ride_trio.gateway import Access, Api, PageFiles, Probes, Reports, Site
 from ride_trio.gateway.messages import Answer, Request
 from ride_trio.metrics import Metrics
 from tests.gateway.web_house import WebHouse
-from tests.services.house import at, hello, status
+from tests.services.house import at, heartbeat, hello, status
 
 
 class Office:
@@ -30,7 +30,14 @@ class Office:
         topic = SimpleNamespace(name="t", partitions=partitions, size_bytes=99)
         log: Any = SimpleNamespace(topics={"t": topic})
         reports = Reports(
-            context.broker, context.dispatcher, context.city, context.chronicle, log, metrics, trio.current_time
+            context.broker,
+            context.dispatcher,
+            context.city,
+            context.chronicle,
+            context.ack_timer,
+            log,
+            metrics,
+            trio.current_time,
         )
         self.probes = Probes(metrics.exposition)
         self.site = Site(self.probes, access, PageFiles(), Api(reports.paths()), house.websockets)
@@ -75,6 +82,17 @@ async def test_summary(office: Office, autojump_clock: MockClock) -> None:
     assert found["totals"]["messages_out"] == 5 + 1 + 2  # the broadcast, both sides of the match
 
 
+async def test_acks_are_timed_on_the_server(office: Office, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    assert office.get("summary")["ack_latency_ms"] is None
+    nursery.start_soon(office.house.context.ack_timer.run)
+    client = await office.house.web("bob")
+    await trio.sleep(0.1)
+    await client.say(heartbeat())
+    assert office.get("summary")["ack_latency_ms"] == {"median": 0.0, "p99": 0.0}  # by a clock that stands still
+    assert office.house.metrics.ack_time("websocket").counts[0] == 1
+    nursery.cancel_scope.cancel()
+
+
 async def test_sessions(office: Office, autojump_clock: MockClock) -> None:
     found = {row["user_id"]: row for row in office.get("sessions")}
     assert (found["dan"]["role"], found["dan"]["transport"], found["dan"]["zone"]) == ("driver", "grpc", "3777:-12241")
@@ -84,7 +102,7 @@ async def test_sessions(office: Office, autojump_clock: MockClock) -> None:
 
 
 async def test_zones_trips_and_topics(office: Office, autojump_clock: MockClock) -> None:
-    assert office.get("zones") == [{"zone": "3777:-12241", "sessions": 2, "messages": 0}]
+    assert office.get("zones") == [{"zone": "3777:-12241", "sessions": 2, "messages": None}]  # nobody counts
     (trip,) = office.get("trips")
     assert (trip["ride_id"], trip["rider_id"], trip["driver_id"], trip["status"]) == ("r", "ann", None, "LOOKING")
     await office.house.window()
@@ -104,7 +122,8 @@ async def test_the_story_of_a_user(office: Office, autojump_clock: MockClock) ->
         "opened a session over grpc",
     ]
     assert office.ask("/api/v1/users/nobody").status == 404
-    assert office.ask("/api/v1/users/7").status == 404
+    for number in ("7", "x", "", "9" * 5_000):
+        assert office.ask(f"/api/v1/handles/{number}").status == 404
 
 
 async def test_a_user_by_the_handle_of_the_map(office: Office, autojump_clock: MockClock) -> None:
@@ -112,8 +131,20 @@ async def test_a_user_by_the_handle_of_the_map(office: Office, autojump_clock: M
     await observer.socket.send_message('{"observe":{"maxRateHz":5}}')
     city_view = (await observer.hear("city_view")).city_view
     handles = [int.from_bytes(city_view.changed[at : at + 4], "little") for at in (0, 16)]
-    assert {office.get(f"users/{handle}")["user_id"] for handle in handles} == {"ann", "dan"}
+    assert {office.get(f"handles/{handle}")["user_id"] for handle in handles} == {"ann", "dan"}
     assert office.get("users/olga")["role"] == ""
+
+
+async def test_a_name_that_looks_like_a_handle(office: Office, autojump_clock: MockClock) -> None:
+    """Traces of real taxis have numbers for names."""
+    observer = await office.house.web("1", at(37.7702))
+    await observer.socket.send_message('{"observe":{"maxRateHz":5}}')
+    await observer.hear("city_view")
+    assert office.get("users/1")["user_id"] == "1"
+    assert office.get("handles/1")["user_id"] != "1"
+    slashes = await office.house.web("a%2Fusers%2Fb")
+    await slashes.say(at(37.7702))
+    assert office.get("users/a/users/b")["user_id"] == "a/users/b"
 
 
 async def test_what_is_not_there(office: Office, autojump_clock: MockClock) -> None:

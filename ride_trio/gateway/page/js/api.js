@@ -2,6 +2,10 @@
 
 const TIMEOUT_MS = 5_000;
 
+/** Where the story of a user is, by its name or by its number on the map: a name may look like a number. */
+export const pathOfUser = (userId) => `users/${encodeURIComponent(userId)}`;
+export const pathOfHandle = (handle) => `handles/${handle}`;
+
 /**
  * @param {string} path below /api/v1/
  * @returns {Promise<any>} null when there is no such thing
@@ -22,7 +26,7 @@ export async function get(path) {
  * Ask again and again, a pause after each answer, as long as the page is seen and the server is there.
  * @param {string | (() => string | null)} path below /api/v1/; a function may say null: not now
  * @param {number} everyMs
- * @param {(answer: any) => void} onAnswer
+ * @param {(answer: any, path: string) => void} onAnswer
  * @returns {() => void} ask at once
  */
 export function poll(path, everyMs, onAnswer) {
@@ -32,7 +36,7 @@ export function poll(path, everyMs, onAnswer) {
     const now = typeof path === "string" ? path : path();
     if (now !== null && !document.hidden && document.documentElement.dataset.connection !== "lost") {
       try {
-        onAnswer(await get(now));
+        onAnswer(await get(now), now);
       } catch {
         // Once the link has noticed, its state says that the server is away; the next turn asks again.
       }

@@ -20,8 +20,8 @@ const SMOOTH_MINUTE = 60;
  * @property {string} unit
  * @property {string} [total] of the summary's totals: the figure is its rate
  * @property {number} [times] the rate's factor: 60 for a minute's
- * @property {(summary: any, link: Link) => number} [value] the figure as it is
- * @property {(summary: any) => string} [note] beside it, small
+ * @property {(summary: any) => number} [value] the figure as it is
+ * @property {(summary: any, link: Link) => string} [note] beside it, small
  */
 
 /** @type {Figure[]} */
@@ -40,8 +40,8 @@ const FIGURES = [
     key: "ack",
     text: "Ack latency",
     unit: "ms",
-    value: (_, link) => link.ackMs,
-    note: () => "to this page and back",
+    value: ({ ack_latency_ms: acks }) => acks?.median ?? Number.NaN,
+    note: ackNote,
   },
   { key: "drops", text: "Drops", unit: "/s", total: "drops", note: inAll("drops") },
   { key: "log-records", text: "Log records", unit: "/s", total: "log_records", note: inAll("log_records") },
@@ -54,6 +54,11 @@ const FIGURES = [
   },
 ];
 
+/** The slowest of the server's, and what is between it and this page as well. */
+function ackNote({ ack_latency_ms: acks }, link) {
+  return `p99 ${formatNumber(acks?.p99)}, to here ${formatNumber(link.ackMs)} ms`;
+}
+
 /** @param {string} total */
 function inAll(total) {
   return ({ totals }) => `${formatNumber(totals[total])} in all`;
@@ -65,7 +70,7 @@ function notFound({ totals }) {
 
 /**
  * Show the figures and keep them current.
- * @param {Link} link of the feed: its heartbeats measure how soon the server acks
+ * @param {Link} link of the feed: its heartbeats measure how soon acks are here
  * @returns {() => string} says them in a sentence
  */
 export function showFigures(link) {
@@ -96,9 +101,9 @@ function newRow(figure) {
 function update({ figure, value, note, spark, rate, history }, summary, link) {
   const { total, times = 1 } = figure;
   if (total) history.push(rate.next(summary.totals[total], summary.at_unix_millis) * times);
-  else history.push(figure.value(summary, link));
+  else history.push(figure.value(summary));
   const shown = total ? mean(history.values, times === 60 ? SMOOTH_MINUTE : SMOOTH) : history.last;
   say(value, formatNumber(shown));
-  if (figure.note) say(note, figure.note(summary));
+  if (figure.note) say(note, figure.note(summary, link));
   drawSparkline(spark, history.values);
 }

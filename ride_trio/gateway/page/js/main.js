@@ -1,6 +1,7 @@
 /** The page's root: makes the parts, and ties them together. */
 
 import { Announcer } from "./announcer.js";
+import { pathOfHandle } from "./api.js";
 import { City } from "./city.js";
 import { showConnection } from "./connection.js";
 import { byId, say } from "./dom.js";
@@ -74,7 +75,14 @@ function tapped(screenX, screenY, withinPx) {
   }
   const index = map.entityAt(screenX, screenY, withinPx);
   if (index < 0) story.close();
-  else story.open(String(city.handles[index]));
+  else openStory(city.handles[index]);
+}
+
+/** Of somebody on the map: the ring around the mark does not wait for the answer. */
+function openStory(handle, how) {
+  Object.assign(map.marker, { selected: handle, name: "" });
+  map.touch();
+  story.open(pathOfHandle(handle), how);
 }
 
 /** The next who is in sight, or the one before. @param {1 | -1} by */
@@ -84,7 +92,7 @@ function step(by) {
   const at = rows.findIndex(([handle]) => Number(handle) === map.marker.selected);
   const [handle, state] = rows[at < 0 ? 0 : (at + by + rows.length) % rows.length];
   announcer.say(`${handle}, ${state}`);
-  story.open(handle, { focus: false });
+  openStory(Number(handle), { focus: false });
 }
 
 function zoom(factor) {
@@ -96,12 +104,12 @@ map.onMove = () => {
   feed.moved();
   drawScale(map.camera);
 };
-new Tables(map, (who) => story.open(who, { goThere: true }));
+new Tables(map, (path) => story.open(path, { goThere: true }));
 const sayFigures = showFigures(feed.link);
-showTrips((who) => story.open(who, { goThere: true }));
+showTrips((path) => story.open(path, { goThere: true }));
 showConnection(feed.link, announcer, ({ version, tile_url: tileUrl }) => {
   say(byId("version"), version);
-  if (tileUrl) map.tiles = new Tiles(tileUrl, () => map.touch());
+  if (tileUrl) map.useTiles(new Tiles(tileUrl));
 });
 showSheet(map);
 followTheme(byId("theme"), () => map.restyle());

@@ -85,6 +85,18 @@ export class MapView {
     this.#stale = true;
   }
 
+  /** So has something that lies on the ground, and may not be drawn again soon by itself: the map may stand still. */
+  touchGround() {
+    this.#groundStale = this.#stale = true;
+  }
+
+  /** Put a map of somebody else's under ours. @param {import("./tiles.js").Tiles} tiles */
+  useTiles(tiles) {
+    this.tiles = tiles;
+    tiles.onLoad = () => this.touchGround();
+    this.touchGround();
+  }
+
   /** The camera has been moved, or is to be: `change` does it. @param {(camera: Camera) => void} change */
   move(change) {
     this.#flight = null;

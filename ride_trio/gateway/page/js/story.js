@@ -1,6 +1,6 @@
 /** The story of one user: what is known of it, its ride, and what has happened to it. */
 
-import { get, poll } from "./api.js";
+import { get, pathOfUser, poll } from "./api.js";
 import { byId, h, say } from "./dom.js";
 import { formatClock, formatSpan, formatStatus } from "./format.js";
 import { formatPlace, projectX, projectY, windOf, zoneName } from "./geo.js";
@@ -9,8 +9,8 @@ const EVERY_MS = 1_500;
 
 export class Story {
   #map;
-  /** @type {string | null} the handle or user id that is asked for */
-  #who = null;
+  /** @type {string | null} of the API, what is asked for */
+  #path = null;
   #follows = false;
   #ask;
 
@@ -21,31 +21,32 @@ export class Story {
     byId("story-close").addEventListener("click", () => this.close());
     byId("story-follow").addEventListener("click", () => this.#follow(!this.#follows));
     this.panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
-    this.#ask = poll(() => this.#who && `users/${encodeURIComponent(this.#who)}`, EVERY_MS, (user) => this.#show(user));
+    this.#ask = poll(() => this.#path, EVERY_MS, (user, path) => path === this.#path && this.#show(user));
   }
 
   /**
    * Open the story of a user.
-   * @param {string} who handle or user id
+   * @param {string} path of the API, see api.js
    * @param {{goThere?: boolean, focus?: boolean}} [how] whether to move the map there, and the focus to the story
    */
-  async open(who, { goThere = false, focus = true } = {}) {
-    this.#who = who;
+  async open(path, { goThere = false, focus = true } = {}) {
+    this.#path = path;
     this.#follow(false);
     this.panel.hidden = false;
-    say(byId("story-title"), /^\d+$/.test(who) ? "…" : who);
+    say(byId("story-title"), "…");
+    say(byId("story-status"), "");
     byId("story-facts").replaceChildren();
     byId("story-events").replaceChildren();
     if (focus) byId("story-title").focus();
     this.#ask();
-    if (goThere) this.#goTo(await get(`users/${encodeURIComponent(who)}`).catch(() => null));
+    if (goThere) this.#goTo(await get(path).catch(() => null));
   }
 
   close() {
     if (this.panel.hidden) return;
     const hadFocus = this.panel.contains(document.activeElement);
     this.panel.hidden = true;
-    this.#who = null;
+    this.#path = null;
     this.#follow(false);
     this.#map.marker.selected = 0;
     this.#map.touch();
@@ -74,12 +75,11 @@ export class Story {
   }
 
   #show(user) {
-    if (this.#who === null) return;
     if (user === null) {
       say(byId("story-status"), "is not here any more");
       return;
     }
-    this.#who = user.user_id; // a handle is another's after a restart of the server
+    this.#path = pathOfUser(user.user_id); // a handle is another's after a restart of the server
     const { marker } = this.#map;
     marker.selected = user.handle ?? 0;
     marker.name = user.user_id;

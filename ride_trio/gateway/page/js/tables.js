@@ -1,6 +1,6 @@
 /** The map as tables: for who can't see it, and for who would rather read. Filled anew every two seconds while open. */
 
-import { poll } from "./api.js";
+import { pathOfHandle, pathOfUser, poll } from "./api.js";
 import { byId, h, say } from "./dom.js";
 import { formatNumber, formatSpan, formatStatus } from "./format.js";
 import { formatPlace, latitudeOf, longitudeOf, windOf, zoneName } from "./geo.js";
@@ -17,7 +17,7 @@ const age = (unixMillis) => formatSpan((Date.now() - unixMillis) / 1000);
  * @property {string} [path] of the API; without one it is what the map shows
  * @property {string[]} columns
  * @property {(row: any) => string[]} cells
- * @property {(row: any) => string} [user] whose story the first cell opens
+ * @property {(row: any) => string} [story] the path of what the first cell opens
  */
 
 /** @type {Record<string, Table>} */
@@ -26,7 +26,7 @@ const TABLES = {
     text: "On the map",
     columns: ["Number", "State", "Zone", "Position", "Heading", "Speed"],
     cells: (row) => row,
-    user: ([handle]) => handle,
+    story: ([handle]) => pathOfHandle(handle),
   },
   trips: {
     text: "Trips",
@@ -40,7 +40,7 @@ const TABLES = {
       age(trip.since_unix_millis),
       trip.eta_seconds ? formatSpan(trip.eta_seconds) : "–",
     ],
-    user: (trip) => trip.rider_id,
+    story: (trip) => pathOfUser(trip.rider_id),
   },
   sessions: {
     text: "Sessions",
@@ -53,7 +53,7 @@ const TABLES = {
       session.zone || "–",
       age(session.opened_unix_millis),
     ],
-    user: (session) => session.user_id,
+    story: (session) => pathOfUser(session.user_id),
   },
   zones: {
     text: "Zones",
@@ -84,7 +84,7 @@ export class Tables {
 
   /**
    * @param {import("./map_view.js").MapView} map
-   * @param {(who: string) => void} onPick hears whose story is wanted: a handle or a user id
+   * @param {(path: string) => void} onPick hears whose story is wanted
    */
   constructor(map, onPick) {
     this.#map = map;
@@ -95,7 +95,7 @@ export class Tables {
     this.panel.addEventListener("keydown", (event) => event.key === "Escape" && this.toggle());
     byId("tables-tabs").append(...Object.keys(TABLES).map((key) => this.#newTab(key)));
     const path = () => (this.panel.hidden ? null : (TABLES[this.#shown].path ?? null));
-    this.#ask = poll(path, EVERY_MS, (rows) => TABLES[this.#shown].path && this.#fill(rows));
+    this.#ask = poll(path, EVERY_MS, (rows, asked) => asked === path() && this.#fill(rows));
     setInterval(() => this.#fillFromMap(), EVERY_MS);
   }
 
@@ -143,12 +143,12 @@ export class Tables {
 
   /** Rows and cells are kept and filled anew, so that focus and a reader's place in the table stay. */
   #fill(rows) {
-    const { cells, user } = TABLES[this.#shown];
+    const { cells, story } = TABLES[this.#shown];
     const body = byId("tables-body");
     const shown = rows.slice(0, ROWS);
     while (body.children.length > shown.length) body.lastChild.remove();
     while (body.children.length < shown.length) body.append(this.#newRow());
-    shown.forEach((row, at) => fillRow(body.children[at], cells(row), user?.(row)));
+    shown.forEach((row, at) => fillRow(body.children[at], cells(row), story?.(row)));
     byId("tables-none").hidden = rows.length > 0;
     const which = this.#shown === "map" ? ", the nearest to the middle first" : "";
     say(byId("tables-count"), rows.length > ROWS ? `${ROWS} of ${rows.length}${which}` : "");
@@ -156,14 +156,14 @@ export class Tables {
 
   #newRow() {
     const cells = TABLES[this.#shown].columns.slice(1).map(() => h("td"));
-    const open = h("button", { type: "button", onclick: () => this.#onPick(open.dataset.user) });
-    return h("tr", {}, h("th", { scope: "row" }, TABLES[this.#shown].user ? open : ""), ...cells);
+    const open = h("button", { type: "button", onclick: () => this.#onPick(open.dataset.story) });
+    return h("tr", {}, h("th", { scope: "row" }, TABLES[this.#shown].story ? open : ""), ...cells);
   }
 }
 
-function fillRow(row, texts, user) {
+function fillRow(row, texts, story) {
   const button = row.firstChild.querySelector("button");
-  if (button) button.dataset.user = user ?? "";
+  if (button) button.dataset.story = story ?? "";
   say(button ?? row.firstChild, texts[0]);
   texts.slice(1).forEach((text, at) => say(row.children[at + 1], text));
 }

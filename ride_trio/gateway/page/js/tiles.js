@@ -9,15 +9,12 @@ export class Tiles {
   /** @type {Map<string, HTMLImageElement>} by address, in the order of their use */
   #images = new Map();
   #template;
-  #onLoad;
 
-  /**
-   * @param {string} template with {z}, {x} and {y}
-   * @param {() => void} onLoad called when there is more to draw
-   */
-  constructor(template, onLoad) {
+  /** @param {string} template with {z}, {x} and {y} */
+  constructor(template) {
     this.#template = template;
-    this.#onLoad = onLoad;
+    /** Called when there is more to draw. */
+    this.onLoad = () => {};
   }
 
   /**
@@ -47,7 +44,7 @@ export class Tiles {
     if (image === undefined) {
       if (this.#images.size === MOST) this.#images.delete(this.#images.keys().next().value);
       image = new Image();
-      image.onload = this.#onLoad;
+      image.onload = () => this.onLoad();
       image.src = address;
     } else {
       this.#images.delete(address); // and in again, as the newest

@@ -1,6 +1,6 @@
 /** The newest trips, as a list to pick from. */
 
-import { poll } from "./api.js";
+import { pathOfUser, poll } from "./api.js";
 import { byId, h, icon, say } from "./dom.js";
 import { formatSpan, formatStatus } from "./format.js";
 
@@ -15,7 +15,7 @@ const ICONS = {
   ON_TRIP: "on-trip",
 };
 
-/** @param {(userId: string) => void} onPick hears whose story is wanted */
+/** @param {(path: string) => void} onPick hears whose story is wanted */
 export function showTrips(onPick) {
   const list = byId("trips");
   const none = byId("no-trips");
@@ -31,7 +31,7 @@ export function showTrips(onPick) {
 function newRow(onPick) {
   const row = h(
     "button",
-    { type: "button", class: "trip", onclick: () => onPick(row.dataset.user) },
+    { type: "button", class: "trip", onclick: () => onPick(pathOfUser(row.dataset.user)) },
     h("span", { class: "kind-holder" }),
     h("span", { class: "who" }),
     h("span", { class: "what" }),
