@@ -87,6 +87,20 @@ def test_it_counts_who_is_there(page: Page, gateway: FakeGateway) -> None:
     expect(page.locator("#nobody")).to_be_hidden()
 
 
+def test_while_nobody_sees_the_page_it_does_not_observe(page: Page, gateway: FakeGateway) -> None:
+    gateway.open(page)
+    for hidden in (True, False):
+        page.evaluate(
+            """hidden => {
+              Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+              document.dispatchEvent(new Event('visibilitychange'));
+            }""",
+            hidden,
+        )
+    wait_until(page, lambda: len(gateway.said("observe")) == 3)
+    assert [observe["maxRateHz"] > 0 for observe in gateway.said("observe")] == [True, False, True]
+
+
 def test_a_driver_glides_from_report_to_report(page: Page, gateway: FakeGateway) -> None:
     gateway.open(page)
     gateway.view(HERE)
