@@ -23,7 +23,7 @@ TIMEOUT_S: Final = 5.0
 TOKEN_VARIABLE: Final = "OPERATOR_TOKEN"
 # Characters of a sparkline, and rows of a table: what a terminal of 80 by 24 has room for.
 SPARKS: Final = 30
-ROWS: Final = 8
+ROWS: Final = 5
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 # What is shown a second, of the totals.
 _RATES: Final = {
@@ -98,7 +98,8 @@ def top(
     base = target.rstrip("/") if "://" in target else f"http://{target}"
     if not base.startswith(("http://", "https://")):
         fail_usage(f"--target {target}: allowed is HOST:PORT, or a URL that begins with http:// or https://")
-    api, rates, console = Api(base, os.environ.get(TOKEN_VARIABLE, "")), Rates(), Console()
+    api, rates = Api(base, os.environ.get(TOKEN_VARIABLE, "")), Rates()
+    console = Console(markup=False, emoji=False)  # what users are called is not for rich to read
     try:
         if once:
             console.print(_picture(api, rates))
@@ -127,25 +128,31 @@ def _picture(api: Api, rates: Rates) -> Group:
     summary = api.get("summary")
     rates.take(summary)
     version = api.get("version")["version"]
-    acks = summary["ack_latency_ms"]
-    latency = f", acks within {acks['median']:g} ms (p99 {acks['p99']:g})" if acks else ""
-    head = Text(f"ride-trio {version} at {api.base}, up {_span(summary['uptime_s'])}{latency}", style="bold")
-    return Group(head, _people(summary), _counters(summary, rates), _zones(api), _trips(api))
+    head = Text(f"ride-trio {version} at {api.base}, up {_span(summary['uptime_s'])}", style="bold")
+    return Group(head, _people(summary), _drivers(summary), _counters(summary, rates), _zones(api), _trips(api))
 
 
 def _people(summary: dict[str, Any]) -> Table:
-    sessions, drivers = summary["sessions"], summary["drivers"]
-    table = Table(box=None, pad_edge=False)
-    columns = {
+    sessions, acks = summary["sessions"], summary["ack_latency_ms"] or {}
+    counts = {
         "sessions": sum(sessions.values()),
         **sessions,
         "riders waiting": summary["riders_waiting"],
         "trips": summary["trips"],
-        **{name.replace("_", " "): count for name, count in drivers.items()},
     }
-    for name in columns:
+    latency = {f"ack {name}, ms": f"{acks[name]:.3g}" if acks else "-" for name in ("median", "p99")}
+    return _row({name: f"{count:,}" for name, count in counts.items()} | latency)
+
+
+def _drivers(summary: dict[str, Any]) -> Table:
+    return _row({name.replace("_", " "): f"{count:,}" for name, count in summary["drivers"].items()})
+
+
+def _row(cells: dict[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in cells:
         table.add_column(name, justify="right")
-    table.add_row(*(f"{count:,}" for count in columns.values()))
+    table.add_row(*cells.values())
     return table
 
 

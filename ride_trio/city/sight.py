@@ -11,7 +11,6 @@ from ride_trio.matching import Motion, Phase, User
 ROW: Final = Struct("<IiiBBBx")
 MICRODEGREES: Final = 1e6
 HEADINGS_A_DEGREE: Final = 256 / 360
-_UNKNOWN_DRIVER: Final = 8
 KINDS: Final = {
     Phase.IDLE: 0,
     Phase.WAITING: 1,
@@ -57,7 +56,8 @@ class Sight(Motion):
         self.lng = lng = user.lng
         if self.phase is not user.phase:
             self.phase = user.phase
-            self._kind = _UNKNOWN_DRIVER if user.phase is Phase.IDLE and user.plate else KINDS[user.phase]
+            has_said_nothing = user.phase is Phase.IDLE and user.plate  # a driver, then
+            self._kind = KINDS[Phase.OFFLINE if has_said_nothing else user.phase]
         heading = int(self.bearing * HEADINGS_A_DEGREE) & 0xFF
         speed = int(self.speed_mps + 0.5)
         if not 0 <= speed <= 255:

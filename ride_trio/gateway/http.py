@@ -32,7 +32,8 @@ MAX_BODY_BYTES: Final = 4_096
 # Seconds from one answer to the next, the client's pause included. Prometheus scrapes every 15 to 60 s on a kept
 # connection, and simply connects anew where a pause was longer.
 REQUEST_TIMEOUT_S: Final = 30.0
-# Connections that speak HTTP at once: scrapers, probes, and a browser opens six. The next one is closed at once.
+# Connections that speak HTTP at once: scrapers, probes, and a browser opens six. With the next one, the one that has
+# gone for longest without an answer is closed, so that whoever holds many keeps nobody out.
 MAX_CONNECTIONS: Final = 1_024
 READ_BYTES: Final = 16_384
 # A TLS connection says goodbye, and nobody waits long for it.
@@ -67,18 +68,20 @@ class HttpServer:
         self._metrics = metrics
         self._max_connections = max_connections
         self._max_per_peer = max_per_peer
-        self._connections = 0
+        self._waiting: dict[trio.CancelScope, None] = {}  # a connection each, the longest without an answer first
         self._peers: Counter[str] = Counter()
 
     def __repr__(self) -> str:
-        return f"<HttpServer, {self._connections} connections>"
+        return f"<HttpServer, {len(self._waiting)} connections>"
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; never raises for what the peer does."""
         peer = _peer(stream)
         self._peers[peer] += 1
         try:
-            if self._has_place(peer):
+            if self._peers[peer] > self._max_per_peer:
+                self._metrics.refused("peer_limit").n += 1
+            else:
                 await self._serve_all(stream)
         except Exception:
             log.exception("an HTTP connection failed")
@@ -89,13 +92,6 @@ class HttpServer:
             with trio.move_on_after(CLOSE_S), suppress(trio.BrokenResourceError):
                 await stream.aclose()
 
-    def _has_place(self, peer: str) -> bool:
-        reason = "peer_limit" if self._peers[peer] > self._max_per_peer else "connections"
-        if reason == "connections" and self._connections < self._max_connections:
-            return True
-        self._metrics.refused(reason).n += 1
-        return False
-
     async def _serve_all(self, stream: trio.abc.Stream) -> None:
         takeover = None
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
@@ -105,23 +101,27 @@ class HttpServer:
 
     async def _serve(self, stream: trio.abc.Stream) -> tuple[Takeover, trio.abc.Stream] | None:
         """Answer requests until the connection ends, or is to be taken over."""
-        self._count(1)
+        self._make_room()
+        self._metrics.connections.n += 1
+        patience = trio.CancelScope()
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-            with trio.CancelScope() as patience:
+            with patience:
                 while connection.our_state is h11.IDLE:
                     patience.deadline = trio.current_time() + REQUEST_TIMEOUT_S
+                    self._wait_last(patience)
                     taken_over = await self._serve_request(connection, stream)
                     if taken_over is not None:
                         return taken_over
                     if connection.states == BOTH_DONE:
                         connection.start_next_cycle()
-            if patience.cancelled_caught and _is_half_asked(connection):
+            if trio.current_time() >= patience.deadline and _is_half_asked(connection):
                 with trio.move_on_after(CLOSE_S):
                     await self._send(connection, stream, Answer.of(HTTPStatus.REQUEST_TIMEOUT, CLOSE))
             return None
         finally:
-            self._count(-1)
+            self._waiting.pop(patience, None)
+            self._metrics.connections.n -= 1
 
     async def _serve_request(
         self, connection: h11.Connection, stream: trio.abc.Stream
@@ -167,9 +167,17 @@ class HttpServer:
         self._metrics.requests(str(int(answer.status))).n += 1
         await stream.send_all(b"".join(connection.send(event) or b"" for event in events))
 
-    def _count(self, more: int) -> None:
-        self._connections += more
-        self._metrics.connections.n += more
+    def _make_room(self) -> None:
+        """Close who has waited for longest: a request that is honest is read and answered within milliseconds."""
+        if len(self._waiting) >= self._max_connections:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.cancel()
+            self._metrics.refused("connections").n += 1
+
+    def _wait_last(self, patience: trio.CancelScope) -> None:
+        self._waiting.pop(patience, None)
+        self._waiting[patience] = None
 
 
 def _is_half_asked(connection: h11.Connection) -> bool:

@@ -16,13 +16,14 @@ from ride_trio.city import Change, City, Observer, View, city, observer
 from ride_trio.city.city import LOOK_S, MAX_OBSERVERS
 from ride_trio.city.sight import KINDS
 from ride_trio.errors import ObserverLimitError
+from ride_trio.gateway.page_files import FOLDER
 from ride_trio.matching import Dispatcher, Phase, Ride, Status, User
 from ride_trio.metrics import RideMetrics
 from ride_trio.sessions import Broker, Session, cell_of
 from tests.sessions.outboxes import make_outbox
 
 HERE = View(37.0, -123.0, 38.0, -122.0)
-IDLE, LOOKING, MATCHED, AVAILABLE, EN_ROUTE, PLATE_ONLY = 0, 1, 2, 3, 4, 8
+IDLE, LOOKING, MATCHED, AVAILABLE, EN_ROUTE, OFFLINE = 0, 1, 2, 3, 4, 7
 
 
 class Row(NamedTuple):
@@ -135,7 +136,7 @@ async def test_every_phase_has_its_kind(town: Town, autojump_clock: MockClock) -
     driver.plate = "XY 1"
     screen, _ = town.watch()
     await look()
-    assert screen.kinds == [IDLE, PLATE_ONLY]
+    assert screen.kinds == [IDLE, OFFLINE]  # a plate makes a driver, but not one who can be had
     for status, user, kinds in (
         (Status.AVAILABLE, driver, [IDLE, AVAILABLE]),
         (Status.LOOKING, rider, [LOOKING, AVAILABLE]),
@@ -153,8 +154,10 @@ async def test_every_phase_has_its_kind(town: Town, autojump_clock: MockClock) -
         assert screen.rows[1].kind == kind
 
 
-def test_no_phase_is_forgotten() -> None:
+def test_no_phase_is_forgotten_and_the_page_knows_every_kind() -> None:
     assert set(KINDS) == set(Phase)
+    known = (FOLDER / "js/kinds.js").read_text().partition("export const KINDS")[2].partition("];")[0]
+    assert set(KINDS.values()) == set(range(known.count("text:")))
 
 
 async def test_who_leaves_the_view_or_the_city_is_removed(town: Town, autojump_clock: MockClock) -> None:

@@ -169,12 +169,31 @@ async def test_who_does_not_read_is_closed(site: Site, autojump_clock: MockClock
     assert trio.current_time() - began == pytest.approx(REQUEST_TIMEOUT_S)
 
 
-async def test_a_connection_too_many_is_closed_at_once(site: Site) -> None:
-    for _ in range(MAX_CONNECTIONS):
+async def test_who_holds_connections_keeps_nobody_out(site: Site, autojump_clock: MockClock) -> None:
+    """One too many, and the one that has said nothing for longest makes room; half a request is nothing."""
+    site.server = HttpServer(site.answer, site.metrics, MAX_CONNECTIONS)
+    held = [await site.connect() for _ in range(MAX_CONNECTIONS)]
+    await held[0].send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await held[0].receive_some()).startswith(b"HTTP/1.1 200")
+    await held[1].send_all(b"GET /half HTTP/1.1\r\n")
+    began = trio.current_time()
+    assert (await site.get("/healthz"))[0] == 200
+    assert await rest(held[1]) == b""
+    assert trio.current_time() == began
+    assert repr(site.server) == f"<HttpServer, {MAX_CONNECTIONS - 1} connections>"
+    assert (site.metrics.connections.n, site.metrics.refused("connections").n) == (MAX_CONNECTIONS - 1, 1)
+    for _ in range(3 * MAX_CONNECTIONS):
         await site.connect()
-    assert await rest(await site.connect()) == b""
-    assert repr(site.server) == f"<HttpServer, {MAX_CONNECTIONS} connections>"
-    assert (site.metrics.connections.n, site.metrics.refused("connections").n) == (MAX_CONNECTIONS, 1)
+    await wait_all_tasks_blocked()
+    assert await rest(held[0]) == b""
+    assert site.metrics.connections.n == MAX_CONNECTIONS
+
+
+async def test_two_ports_count_into_one_metric(site: Site) -> None:
+    for server in (site.server, HttpServer(site.answer, site.metrics)):
+        site.server = server
+        await site.connect()
+    assert site.metrics.connections.n == 2
 
 
 async def test_a_client_that_leaves_at_any_time_harms_nobody(site: Site) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,6 +42,7 @@ class Office:
             trio.current_time,
         )
         self.probes = Probes(metrics.exposition)
+        self.paths = list(reports.paths())
         self.site = Site(self.probes, access, PageFiles(), Api(reports.paths()), house.websockets)
 
     def ask(self, target: str, method: str = "GET", **headers: str) -> Answer:
@@ -145,6 +148,23 @@ async def test_a_name_that_looks_like_a_handle(office: Office, autojump_clock: M
     slashes = await office.house.web("a%2Fusers%2Fb")
     await slashes.say(at(37.7702))
     assert office.get("users/a/users/b")["user_id"] == "a/users/b"
+
+
+def keys_of(value: Any) -> set[str]:
+    """The names of all fields, however deep."""
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+async def test_every_path_and_field_is_described(office: Office, autojump_clock: MockClock) -> None:
+    await office.house.window()
+    described = set(re.findall(r"`([\w/]+)`", (Path(__file__).parents[2] / "docs/http-api.md").read_text()))
+    paths = {path: path.replace("users/", "users/dan").replace("handles/", "users/dan") for path in office.paths}
+    assert {path.replace("users/", "users/NAME").replace("handles/", "handles/N") for path in paths} <= described
+    found = set().union(*(keys_of(office.get(path)) for path in paths.values()))
+    drivers_and_transports = set(office.get("summary")["drivers"]) | {"grpc", "websocket"}
+    assert found - drivers_and_transports <= described
 
 
 async def test_what_is_not_there(office: Office, autojump_clock: MockClock) -> None:

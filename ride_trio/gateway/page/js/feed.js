@@ -1,4 +1,4 @@
-/** The observer's feed: asks for what the map shows, and hands on what comes. */
+/** The observer's feed: asks for what the map shows, while somebody sees it, and hands on what comes. */
 
 import { Link, socketUrl } from "./link.js";
 
@@ -25,6 +25,7 @@ export class Feed {
     this.#camera = camera;
     this.link = new Link(socketUrl());
     this.link.addEventListener("state", () => this.link.state.name === "live" && this.#ask());
+    document.addEventListener("visibilitychange", () => this.#ask());
     this.link.addEventListener("message", ({ detail }) => detail.cityView && onView(detail.cityView));
   }
 
@@ -51,7 +52,7 @@ export class Feed {
   }
 
   #ask() {
-    this.link.send({ observe: { view: this.#view, maxRateHz: RATE_HZ } });
+    this.link.send({ observe: { view: this.#view, maxRateHz: document.hidden ? 0 : RATE_HZ } });
   }
 
   #isStale() {
