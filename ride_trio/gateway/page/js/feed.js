@@ -36,6 +36,8 @@ export class Feed {
 
   /** Ask for the whole world again. */
   askForAll() {
+    clearTimeout(this.#timer); // the map's last move is not to narrow it again before the answer is here
+    this.#timer = 0;
     this.#view = WORLD;
     this.#ask();
   }
