@@ -42,7 +42,7 @@ MAX_UNWRITTEN: Final = 3
 # A commit of this size is worth to be written beside others. Smaller ones wait, and grow: what is done for a commit
 # costs as much as 30 records.
 NEXT_BYTES: Final = 131_072
-# A commit of this size is worth a write of its own, however many wait for the sync thread.
+# A commit of this size is worth a write of its own, however many are in flight.
 LARGE_BYTES: Final = 1_048_576
 # Whoever has not said how long, waits so long for a commit, s; and how often that is looked at.
 LATE_S: Final = 30.0

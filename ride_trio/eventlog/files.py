@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,7 @@ Begun = tuple[Segment, Handle, int, bool]
 
 
 class Files:
-    """Writes commits to segment files. For several threads; a new segment is begun while no other commit is written.
+    """Writes commits to segment files. For several threads; a segment is begun when all commits before are safe.
 
     Of a topic's files only the newest is open: the others may be deleted, and would keep their room on the disk.
     """
@@ -67,16 +68,25 @@ class Files:
             begun.append((segment, handle, position, is_new))
             _write_at(handle.fd, _buffers(segment, batches), position, and_sync=and_sync)
 
-    def take_back(self, begun: list[Begun]) -> None:
-        """Make files what they were before. The last one first: no head may say that there is more before it than there
-        is.
+    def take_back(self, begun: list[Begun], commits: Iterable[Commit]) -> None:
+        """Make files what they were before commits that fail together.
+
+        The last one first: no head may say that there is more before it than there is.
+
+        Args:
+            begun: What was written to.
+            commits: In order. A file ends where the first of them would have begun in it, were it written or not.
 
         Raises:
             OSError: It could not; nobody knows what is in the files.
         """
-        for segment, handle, position, is_new in reversed(begun):
+        ends: dict[Segment, int] = {}
+        for commit in commits:
+            for segment, position, _ in commit.parts:
+                ends.setdefault(segment, position)
+        for segment, handle, _, is_new in reversed(begun):
             if not is_new:
-                os.ftruncate(handle.fd, position)
+                os.ftruncate(handle.fd, ends[segment])
                 os.fsync(handle.fd)  # or a power cut would bring back what was told to have failed
             else:
                 self.forget(segment.path.parent)

@@ -7,7 +7,7 @@
         topic.partition(0).append(data, timestamp)
         await log.commits.gathering.wait(Level.SYNCED)
 
-Everything but the threads' work is on the trio thread. `run` owns all tasks: the two threads that write, the task that
+Everything but the threads' work is on the trio thread. `run` owns all tasks: the threads that write, the task that
 hands commits to them, and the keeper, which closes segments, deletes and compacts.
 """
 
@@ -84,7 +84,7 @@ class EventLog:
         options: Its sizes.
         run_sync: Runs what blocks, in a thread.
         now_ms: The clock of timestamps, Unix ms.
-        writer: Makes what writes commits; two threads by default.
+        writer: Makes what writes commits; threads by default.
 
     Raises:
         DataDirError: (From `run`) the directory can't be used.

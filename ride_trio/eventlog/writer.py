@@ -65,8 +65,8 @@ class Job:
         return self.work
 
     @property
-    def is_done_alone(self) -> bool:
-        """It waits until all before it are done."""
+    def is_done_first(self) -> bool:
+        """It waits until all before it are done, and it is the first in the line."""
         work = self.work
         return not isinstance(work, Commit) or any(segment.is_to_be_made for segment, _, _ in work.parts)
 
@@ -84,7 +84,9 @@ class ThreadedWriter:
         self._files = Files()
         self._to_write: SimpleQueue[Job | None] = SimpleQueue()
         self._to_sync: SimpleQueue[Job | None] = SimpleQueue()
-        self._line: deque[Job] = deque()  # all that are not told of to the end, in order
+        # All that are not told of to the end, in order. The trio thread appends without the lock: that, and copying the
+        # line, are one step for the interpreter.
+        self._line: deque[Job] = deque()
         self._moved = Condition()  # held by threads that look at the line, or at what follows
         self._lanes = LANES  # that have not ended
         self._writing = 0  # jobs that threads are at
@@ -138,13 +140,7 @@ class ThreadedWriter:
 
     def _write_loop(self) -> None:
         try:
-            while self._write_next():
-                pass
-        except BaseException:
-            with self._moved:
-                self._dying = True
-                self._moved.notify_all()
-            raise
+            self._loop(self._write_next)
         finally:
             self._to_write.put(None)  # for the next lane
             with self._moved:
@@ -152,6 +148,19 @@ class ThreadedWriter:
                 if not self._lanes:
                     self._files.close()
                     self._to_sync.put(None)
+
+    def _sync_loop(self) -> None:
+        self._loop(self._sync_next)
+
+    def _loop(self, work: Callable[[], bool]) -> None:
+        try:
+            while work():
+                pass
+        except BaseException:
+            with self._moved:
+                self._dying = True
+                self._moved.notify_all()
+            raise
 
     def _write_next(self) -> bool:
         """Between two calls nothing is held: neither files, which may have been deleted, nor records."""
@@ -163,7 +172,7 @@ class ThreadedWriter:
     def _begin(self, job: Job) -> bool:
         """Whether it is to be written, now that it is its turn."""
         with self._moved:
-            while job.is_done_alone and self._line[0] is not job and not self._dying:
+            while job.is_done_first and self._line[0] is not job and not self._dying:
                 self._moved.wait()
             if isinstance(job.work, Commit) and job.era > self._failed_era and not self._dying:
                 self._writing += 1
@@ -171,6 +180,7 @@ class ThreadedWriter:
             if isinstance(job.work, Path):
                 self._files.forget(job.work)
             self._line.remove(job)
+            self._tell_what_is_done()  # behind it, perhaps
             self._moved.notify_all()
             return False
 
@@ -185,10 +195,6 @@ class ThreadedWriter:
         self._got(level, [job], self._metrics.sync_time if and_sync else self._metrics.write_time, began)
         if level is Level.WRITTEN:
             self._to_sync.put(job)
-
-    def _sync_loop(self) -> None:
-        while self._sync_next():
-            pass
 
     def _sync_next(self) -> bool:
         """Sync all that is written by now, at once."""
@@ -241,16 +247,15 @@ class ThreadedWriter:
 
     def _give_up(self) -> None:
         """Take back what has failed, and all that was written behind it."""
-        begun = [job for job in list(self._line) if job.level is not Level.QUEUED]
-        cause = next(job.error for job in begun if job.error is not None)
-        uncertain = any(job.uncertain for job in begun)
+        failed = [job for job in list(self._line) if isinstance(job.work, Commit) and job.era == self._failed_era]
+        begun = [job for job in failed if job.level is not Level.QUEUED]
+        errors = [(job.uncertain, job.error) for job in begun if job.error is not None]
+        uncertain, error = max(errors, key=lambda each: each[0])
         if not uncertain:
             try:
-                self._files.take_back([each for job in begun for each in job.begun])
-            except OSError:
-                uncertain = True
-        # One that waited until those before it were done may be the first.
-        first = next(job.commit for job in list(self._line) if isinstance(job.work, Commit))
+                self._files.take_back([each for job in begun for each in job.begun], [job.commit for job in failed])
+            except OSError as trouble:
+                error, uncertain = trouble, True
         for job in begun:
             self._line.remove(job)
-        self._tell(partial(self._commits.on_failed, first, cause, syncing=uncertain))
+        self._tell(partial(self._commits.on_failed, failed[0].commit, error, syncing=uncertain))

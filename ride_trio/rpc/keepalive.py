@@ -93,19 +93,19 @@ class PingStrikes:
 class Pings:
     """When a connection is to be looked at next, and what is to be done then: ping its peer, or give it up."""
 
-    __slots__ = ("_link", "_pinged_at_read", "_pinged_s", "_time_s", "_timeout_s")
+    __slots__ = ("_link", "_pinged_at", "_pinged_s", "_time_s", "_timeout_s")
 
     def __init__(self, link: Link, time_s: float, timeout_s: float) -> None:
         self._link = link
         self._time_s = time_s
         self._timeout_s = timeout_s
         self._pinged_s = 0.0
-        self._pinged_at_read = -1
+        self._pinged_at = -1
 
     @property
     def _waits(self) -> bool:
         """Whether nothing has been read since the last ping."""
-        return self._pinged_at_read == self._link.reads
+        return self._pinged_at == self._link.heard
 
     @property
     def next_s(self) -> float:
@@ -119,7 +119,7 @@ class Pings:
             self._link.gone(f"no answer to a keepalive ping for {self._timeout_s:g} s")
             return False
         self._pinged_s = trio.current_time()
-        self._pinged_at_read = self._link.reads
+        self._pinged_at = self._link.heard
         self._link.outbound.control(_PING)
         self._link.mark()
         return True

@@ -38,7 +38,7 @@ QUICK_S: Final = 0.000_3
 SLOW_S: Final = 0.000_6
 QUICK_WITH_HANDLERS_S: Final = 0.000_5
 SLOW_WITH_HANDLERS_S: Final = 0.001
-# After so many turns without anybody else there is nobody to be left a pass to.
+# After so many turns without a reader of little there is nobody to be left a pass to.
 ALONE_TURNS: Final = 64
 
 
@@ -69,7 +69,8 @@ class Link(ABC):
         self.dirty = False
         self.over = False
         self.reads = 0
-        self.heard_s = trio.current_time()  # when something was read last
+        self.heard = 0  # how often something was read, or a part of it worked through
+        self.heard_s = trio.current_time()  # when that was last
         self.nursery: trio.Nursery | None = None
         self.stalls = stalls
         self._bytes_in = bytes_in
@@ -279,7 +280,7 @@ class Link(ABC):
             return None
         self._bytes_in.n += len(data)
         self.reads += 1
-        self.heard_s = trio.current_time()
+        self._has_heard()
         self.wire.feed(data)
         patience = self.wire.patience
         if patience.strained:
@@ -288,6 +289,11 @@ class Link(ABC):
             return True
         self._flusher.alone = 0
         return self._work()
+
+    def _has_heard(self) -> None:
+        """The peer lives: what it has said is being read."""
+        self.heard += 1
+        self.heard_s = trio.current_time()
 
     def _work(self) -> bool:
         """Work through a part of the input; True if there is more."""
@@ -308,6 +314,7 @@ class Link(ABC):
                 more = self._work()
                 alone_s = perf_counter() - began
                 flusher.alone += 1
+                self._has_heard()
                 await trio.lowlevel.checkpoint()
                 if flusher.alone < ALONE_TURNS:
                     await trio.lowlevel.checkpoint()
@@ -323,10 +330,9 @@ class Link(ABC):
         """
         if alone_s > SLOW_S:
             self._frames = max(1, self._frames // 2)
-        elif with_handlers_s > SLOW_WITH_HANDLERS_S:
-            if self._frames > FIRST_FRAMES:
-                self._frames //= 2
-        elif alone_s < QUICK_S and with_handlers_s < QUICK_WITH_HANDLERS_S:
+        elif self._frames > FIRST_FRAMES and with_handlers_s > SLOW_WITH_HANDLERS_S:
+            self._frames //= 2
+        elif alone_s < QUICK_S and (self._frames < FIRST_FRAMES or with_handlers_s < QUICK_WITH_HANDLERS_S):
             self._frames = min(2 * self._frames, self.wire.limits.pass_frames)
 
     async def _read_watched(self) -> bool | None:

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 # Connections of one address, 20 KB each while they come and idle: 25 MB. A load balancer that hides its clients'
 # addresses needs more.
 MAX_CONNECTIONS_PER_PEER: Final = 1_250
-# How often changed certificates are looked for.
 # After the grace time a cancelled handler still gets to send its status and close.
 CANCEL_GRACE_S: Final = 1.0
 

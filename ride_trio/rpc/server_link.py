@@ -44,6 +44,8 @@ _UNIMPLEMENTED = 12
 _KEEPALIVE_TIMEOUT: Final = "KEEPALIVE_TIMEOUT"
 # The ping behind the first GOAWAY: who answers it has read that, and begins no more calls.
 _LAST_CALL: Final = b"lastcall"
+# Calls of a lost connection that are cancelled in a turn: each is a handler that ends, about 60 us.
+CANCELLED_AT_ONCE: Final = 8
 # A round trip to the farthest client.
 LAST_CALL_TIMEOUT_S: Final = 1.0
 
@@ -225,13 +227,14 @@ class ServerLink(Link):
             call.fail(purerpc.UnavailableError(why))
 
     async def wind_down(self) -> None:
-        """Cancel the calls, one in a pass: a thousand at once would hold up everybody else. So would connections."""
-        async with self._flusher.turn:
-            calls = list(self._calls.values())
-        for call in calls:
+        """Cancel the calls, a few in a turn: a thousand at once would hold up everybody else. So would connections."""
+        calls = list(self._calls.values())
+        while calls:
             async with self._flusher.turn:
-                call.cancel()
-                self._lose(call)
+                for call in calls[:CANCELLED_AT_ONCE]:
+                    call.cancel()
+                    self._lose(call)
+                del calls[:CANCELLED_AT_ONCE]
 
     def lost(self) -> None:
         """The streams are gone: what handlers still send goes nowhere, what they wait for does not come."""

@@ -150,6 +150,7 @@ class Consumer:
             or self._missing is not None
             or self._error is not None
             or partition.topic.deleted
+            or len(shared.data) > max(self._max_bytes, _LEAST_ROOM_BYTES)
             or not self._call.send_whole(shared.data)
         ):
             return False

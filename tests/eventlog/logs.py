@@ -65,14 +65,14 @@ class StuckWriter:
                 raise self.trouble
             self._files.write(commit, begun)
         except OSError as error:
-            self._commits.on_failed(commit, error, syncing=not self._taken_back(begun))
+            self._commits.on_failed(commit, error, syncing=not self._taken_back(begun, commit))
         else:
             self._commits.on_written(commit)
             self.unsynced.append(commit)
 
-    def _taken_back(self, begun: list[Begun]) -> bool:
+    def _taken_back(self, begun: list[Begun], commit: Commit) -> bool:
         try:
-            self._files.take_back(begun)
+            self._files.take_back(begun, [commit])
         except OSError:
             return False
         return True

@@ -14,6 +14,7 @@ from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.partition import Partition
+from ride_trio.eventlog.writer import ThreadedWriter
 from tests.eventlog.damage import values
 from tests.eventlog.logs import Core, append, read_all
 from tests.eventlog.threads import Threads, produce
@@ -189,3 +190,81 @@ async def test_who_waits_for_its_turn_does_not_wait_for_a_thread_that_has_died(
             begin(core, partition, b"second")
             await trio.sleep(0.01)
             held.release(ZeroDivisionError())  # type: ignore[arg-type]
+
+
+async def test_a_file_that_a_failed_commit_never_got_to_ends_where_it_would_have_begun_in_it(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, 1 << 20)
+    await nursery.start(threads.run)
+    core = threads.core
+    one, other = (core.topic(topic_id=number).partition(0) for number in (1, 2))
+    for partition in (one, other):
+        await produce(core, partition, 1, Level.SYNCED)
+    with monkeypatch.context() as patch:
+        held = HeldWrite(patch, b"fails")
+        append(one, b"fails")
+        first = begin(core, other, b"of the same commit")
+        await held.has_begun()
+        second = begin(core, other, b"behind it")
+        await held.is_overtaken()
+        held.release(OSError(errno.ENOSPC, "No space left on device"))
+        for commit in (first, second):
+            with pytest.raises(LogFullError):
+                await commit.wait(Level.SYNCED)
+    for partition in (one, other):
+        assert partition.topic.active.path.stat().st_size == partition.topic.active.size
+
+
+async def test_what_is_done_behind_a_folder_that_is_being_forgotten_is_told_of(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, 1 << 20)
+    await nursery.start(threads.run)
+    core, partition = threads.core, threads.core.topic().partition(0)
+    await produce(core, partition, 1, Level.SYNCED)
+    writer = core.commits.writer
+    assert isinstance(writer, ThreadedWriter)
+    held = HeldWrite(monkeypatch, b"first")
+    begin(core, partition, b"first")
+    await held.has_begun()
+    writer.forget(tmp_path / "elsewhere")
+    await trio.sleep(0.02)  # the other lane waits with it
+    # As if this one were not woken before what is behind it is done.
+    monkeypatch.setattr(writer._moved, "notify_all", lambda: None)
+    held.release()
+    last = begin(core, partition, b"last")
+    await trio.to_thread.run_sync(held.others.wait, 5)
+    await trio.sleep(0.02)
+    assert last.level is Level.QUEUED
+    monkeypatch.undo()
+    with writer._moved:
+        writer._moved.notify_all()
+    with trio.fail_after(5):
+        await last.wait(Level.SYNCED)
+
+
+async def test_who_waits_for_its_turn_does_not_wait_for_a_sync_that_has_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
+    core = threads.core
+    syncs, go_on = threading.Event(), threading.Event()
+
+    def fail(_: int) -> None:
+        syncs.set()
+        assert go_on.wait(5)
+        raise ZeroDivisionError
+
+    with trio.fail_after(5), pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(threads.run)
+            partition = core.topic().partition(0)
+            await produce(core, partition, 1, Level.SYNCED)
+            monkeypatch.setattr(os, "fdatasync", fail)
+            core.commits.hurry()
+            begin(core, partition, b"first")
+            assert await trio.to_thread.run_sync(syncs.wait, 5)
+            begin(core, partition, b"second")
+            await trio.sleep(0.01)
+            go_on.set()

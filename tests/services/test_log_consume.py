@@ -95,6 +95,15 @@ async def test_all_tails_get_the_same_bytes(nursery: trio.Nursery, tmp_path: Pat
     assert it.log.cache.hits - hits == 5  # the batch once, the response four times
 
 
+async def test_a_tail_that_wants_small_responses_does_not_get_the_others_large_one(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    it = await desk(nursery, tmp_path)
+    calls = [await it.consume(), await it.consume(max_bytes=5_000)]
+    await it.produce(*[bytes(2_000)] * 5)
+    assert [[len(r.records) for r in await call.answers()] for call in calls] == [[5], [2, 2, 1]]
+
+
 async def test_a_tail_without_room_gets_the_same_later(nursery: trio.Nursery, tmp_path: Path) -> None:
     it = await desk(nursery, tmp_path)
     calls = [await it.consume() for _ in range(3)]
