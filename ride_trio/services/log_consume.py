@@ -139,23 +139,19 @@ class Consumer:
 
     def _is_told_the_same(self, cursor: Cursor) -> bool:
         """The shortest way: what another tail at the same place has just got, if there is room for all of it."""
-        partition = cursor.partition
-        shared: _Shared | None = self._cache.get(partition)
+        shared = self._told_others(cursor)
         if (
             shared is None
-            or shared.begin != cursor.offset
-            or shared.end != partition.end_offset
             or not self._live
             or self._first
             or self._missing is not None
             or self._error is not None
-            or partition.topic.deleted
             or len(shared.data) > max(self._max_bytes, _LEAST_ROOM_BYTES)
             or not self._call.send_whole(shared.data)
         ):
             return False
         cursor.offset = shared.end
-        topic = partition.topic
+        topic = cursor.partition.topic
         topic.consumed.n += shared.end - shared.begin
         topic.consumed_bytes.n += len(shared.data)
         return True
@@ -247,7 +243,7 @@ class Consumer:
         self._token.run_sync_soon(self._work.set)
         return None
 
-    def _shared(self, cursor: Cursor) -> bytes | None:
+    def _told_others(self, cursor: Cursor) -> _Shared | None:
         """The response that another tail at the same place has just got."""
         partition = cursor.partition
         shared: _Shared | None = self._cache.get(partition)
@@ -256,8 +252,14 @@ class Consumer:
             or shared.begin != cursor.offset
             or shared.end != partition.end_offset
             or partition.topic.deleted
-            or (len(shared.data) > _LEAST_ROOM_BYTES and len(shared.data) > self._room())
         ):
+            return None
+        return shared
+
+    def _shared(self, cursor: Cursor) -> bytes | None:
+        """What others were told, if there is room for it."""
+        shared = self._told_others(cursor)
+        if shared is None or len(shared.data) > max(_LEAST_ROOM_BYTES, self._room()):
             return None
         cursor.offset = shared.end
         return shared.data

@@ -63,13 +63,19 @@ def begin(core: Core, partition: Partition, value: bytes) -> Commit:
     return commit
 
 
+async def running(tmp_path: Path, nursery: trio.Nursery, segment_bytes: int = 1 << 20) -> tuple[Core, Partition]:
+    """Threads at work, and a partition whose topic has its segment and a record."""
+    threads = Threads(tmp_path, segment_bytes)
+    await nursery.start(threads.run)
+    partition = threads.core.topic().partition(0)
+    await produce(threads.core, partition, 1, Level.SYNCED)
+    return threads.core, partition
+
+
 async def test_what_is_done_before_its_turn_is_told_of_in_its_turn(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, 1 << 20)
-    await nursery.start(threads.run)
-    core, partition = threads.core, threads.core.topic().partition(0)
-    await produce(core, partition, 1, Level.SYNCED)
+    core, partition = await running(tmp_path, nursery)
     held = HeldWrite(monkeypatch, b"first")
     first = begin(core, partition, b"first")
     await held.has_begun()
@@ -84,12 +90,9 @@ async def test_what_is_done_before_its_turn_is_told_of_in_its_turn(
 async def test_what_is_written_behind_a_commit_that_fails_is_taken_back_with_it(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, 1 << 20)
-    await nursery.start(threads.run)
-    core = threads.core
-    one, other = (core.topic(topic_id=number).partition(0) for number in (1, 2))
-    for partition in (one, other):
-        await produce(core, partition, 1, Level.SYNCED)
+    core, one = await running(tmp_path, nursery)
+    other = core.topic(topic_id=2).partition(0)
+    await produce(core, other, 1, Level.SYNCED)
     with monkeypatch.context() as patch:
         held = HeldWrite(patch, b"fails")
         commits = [begin(core, one, b"fails")]
@@ -115,10 +118,7 @@ async def test_what_is_written_behind_a_commit_that_fails_is_taken_back_with_it(
 async def test_a_write_that_fails_for_another_reason_takes_what_was_behind_it_along(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, 1 << 20)
-    await nursery.start(threads.run)
-    core, partition = threads.core, threads.core.topic().partition(0)
-    await produce(core, partition, 1, Level.SYNCED)
+    core, partition = await running(tmp_path, nursery)
     held = HeldWrite(monkeypatch, b"fails")
     begin(core, partition, b"fails")
     await held.has_begun()
@@ -136,10 +136,8 @@ async def test_a_segment_is_begun_when_all_before_it_is_safe(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its head says what was before it."""
-    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
-    await nursery.start(threads.run)
-    core, topic = threads.core, threads.core.topic()
-    await produce(core, topic.partition(0), 1, Level.SYNCED)
+    core, partition = await running(tmp_path, nursery, NEXT_BYTES + 1_000)
+    topic = partition.topic
     held = HeldWrite(monkeypatch, b"first")
     begin(core, topic.partition(0), b"first")
     await held.has_begun()
@@ -155,10 +153,8 @@ async def test_a_segment_is_begun_when_all_before_it_is_safe(
 async def test_a_segment_that_was_to_be_begun_behind_a_commit_that_fails_is_not(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, NEXT_BYTES + 1_000)
-    await nursery.start(threads.run)
-    core, topic = threads.core, threads.core.topic()
-    await produce(core, topic.partition(0), 1, Level.SYNCED)
+    core, partition = await running(tmp_path, nursery, NEXT_BYTES + 1_000)
+    topic = partition.topic
     with monkeypatch.context() as patch:
         held = HeldWrite(patch, b"first")
         first = begin(core, topic.partition(0), b"first")
@@ -195,12 +191,9 @@ async def test_who_waits_for_its_turn_does_not_wait_for_a_thread_that_has_died(
 async def test_a_file_that_a_failed_commit_never_got_to_ends_where_it_would_have_begun_in_it(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, 1 << 20)
-    await nursery.start(threads.run)
-    core = threads.core
-    one, other = (core.topic(topic_id=number).partition(0) for number in (1, 2))
-    for partition in (one, other):
-        await produce(core, partition, 1, Level.SYNCED)
+    core, one = await running(tmp_path, nursery)
+    other = core.topic(topic_id=2).partition(0)
+    await produce(core, other, 1, Level.SYNCED)
     with monkeypatch.context() as patch:
         held = HeldWrite(patch, b"fails")
         append(one, b"fails")
@@ -219,10 +212,7 @@ async def test_a_file_that_a_failed_commit_never_got_to_ends_where_it_would_have
 async def test_what_is_done_behind_a_folder_that_is_being_forgotten_is_told_of(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(tmp_path, 1 << 20)
-    await nursery.start(threads.run)
-    core, partition = threads.core, threads.core.topic().partition(0)
-    await produce(core, partition, 1, Level.SYNCED)
+    core, partition = await running(tmp_path, nursery)
     writer = core.commits.writer
     assert isinstance(writer, ThreadedWriter)
     held = HeldWrite(monkeypatch, b"first")
