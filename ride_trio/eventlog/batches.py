@@ -83,9 +83,37 @@ class BatchHeader(NamedTuple):
         return self.count * DISTANCE_BYTES if self.flags & SPARSE else 0
 
 
-def pack(header: BatchHeader, payload: bytes) -> bytes:
-    """The header as bytes; its `crc`, `size`, `magic` and `version` are filled in."""
-    fields = _FIELDS.pack(crc32c(payload), len(payload), MAGIC, VERSION, *header[4:])
+def pack(
+    payload: bytes,
+    *,
+    flags: int = 0,
+    partition: int,
+    count: int,
+    base_offset: int,
+    span: int,
+    max_timestamp: int = 0,
+    producer_id: int = 0,
+    producer_epoch: int = 0,
+    base_sequence: int = 0,
+    synced: int = 0,
+) -> bytes:
+    """A payload's header as bytes, as above."""
+    fields = _FIELDS.pack(
+        crc32c(payload),
+        len(payload),
+        MAGIC,
+        VERSION,
+        flags,
+        partition,
+        count,
+        base_offset,
+        span,
+        max_timestamp,
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        synced,
+    )
     return crc32c(fields).to_bytes(_CRC_BYTES, "little") + fields
 
 

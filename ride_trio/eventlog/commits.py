@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from ride_trio.errors import LogError, LogFailedError, LogStoppedError
+from ride_trio.eventlog.batches import HEADER_BYTES
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.disk_errors import disk_error
 from ride_trio.eventlog.partition import Batch, Partition
@@ -54,10 +55,8 @@ class Writer(Protocol):
 
     def submit(self, commit: Commit) -> None:
         """Write, call `Commits.on_written` (not needed if the commit is not `hurried`), sync, call `on_synced`; or call
-        `on_failed`, and write nothing more until `resume`. On the trio thread, later."""
-
-    def resume(self) -> None:
-        """What was submitted before this has failed, with a commit that could not be written; what comes now is new."""
+        `on_failed` for the first that could not be written, and forget all that was submitted. On the trio thread,
+        later."""
 
     def give_way(self) -> None:
         """The trio thread has nothing to do for the moment."""
@@ -73,6 +72,7 @@ class Commits:
         gathering: Where records go now.
         in_flight: Handed over and neither synced nor failed, in order.
         bound_bytes: Of what is gathered and in flight; past it, `is_full`.
+        room_bytes: What is in flight leaves of that for what gathers.
         failed: Why nothing more is accepted.
         stopped: The log is being closed.
         wanted_bytes: When what is gathered gets so large, `want` is to be called.
@@ -87,7 +87,7 @@ class Commits:
     ) -> None:
         self.gathering = Commit()
         self.in_flight: list[Commit] = []
-        self.bound_bytes = bound_bytes
+        self.bound_bytes = self.room_bytes = bound_bytes
         self.failed: LogFailedError | None = None
         self.stopped = False
         self.wanted_bytes = sys.maxsize
@@ -98,25 +98,24 @@ class Commits:
         self._now_ms = now_ms
         self._now = trio.lowlevel.current_clock().current_time
         self._unwritten = 0  # of those in flight, as far as we have been told
-        self._in_flight_bytes = 0
         self._due = False
         self._room = trio.lowlevel.ParkingLot()
         self._waiting_for_room: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
-        return f"<Commits {self.gathering.size} bytes gathered, {self._in_flight_bytes} in flight>"
+        return f"<Commits {self.gathering.size} bytes gathered, {self.bound_bytes - self.room_bytes} in flight>"
 
     # ------------------------------------------------------------------ for producers
 
     @property
     def size_bytes(self) -> int:
         """Gathered and in flight."""
-        return self.gathering.size + self._in_flight_bytes
+        return self.gathering.size + self.bound_bytes - self.room_bytes
 
     @property
     def is_full(self) -> bool:
         """Producers have to wait; `when_room` tells when to look again."""
-        return self.gathering.size + self._in_flight_bytes >= self.bound_bytes
+        return self.gathering.size >= self.room_bytes
 
     def when_room(self, tell: Callable[[], None]) -> None:
         """Call `tell` once, when there may be room again."""
@@ -213,7 +212,7 @@ class Commits:
         place(commit, self._segment_bytes, self._now_ms())
         self._unwritten += 1
         self.in_flight.append(commit)
-        self._in_flight_bytes += commit.size
+        self.room_bytes -= commit.size
         self.writer.submit(commit)
 
     # ------------------------------------------------------------------ called back
@@ -241,7 +240,7 @@ class Commits:
             if commit.level is Level.QUEUED:
                 self._written(commit)
             self.in_flight.remove(commit)
-            self._in_flight_bytes -= commit.size
+            self.room_bytes += commit.size
             self._show(commit)
             commit.reach(Level.SYNCED)
             for topic in commit.rolls:
@@ -252,16 +251,22 @@ class Commits:
     def _show(self, commit: Commit) -> None:
         """Let consumers see what is on disk now."""
         moved: dict[Partition, None] = {}
+        put = self._cache.put
         for segment, position, batches in commit.parts:
+            records = 0
             for batch in batches:
-                partition, payload = batch.partition, batch.payload
-                segment.add(partition.number, batch.base_offset, batch.position, len(payload), batch.max_timestamp)
-                self._cache.put((segment, batch.position), payload, len(payload))
-                partition.end_offset = batch.end_offset
-                partition.topic.produced.n += batch.count
-                partition.topic.produced_bytes.n += len(payload)
+                partition, payload, at, size = batch.partition, batch.payload, batch.position, batch.size
+                segment.add(partition.number, batch.base_offset, at, size, batch.max_timestamp)
+                put((segment, at), payload, size)
+                partition.end_offset = batch.base_offset + batch.count
+                records += batch.count
                 moved[partition] = None
-            segment.synced = end_of(position, batches)
+            if batches:
+                end = end_of(position, batches)
+                topic = batches[0].partition.topic
+                topic.produced.n += records
+                topic.produced_bytes.n += end - position - len(batches) * HEADER_BYTES
+                segment.synced = end
         if commit.batches:
             self._metrics.commit_bytes.observe(commit.size)
             self._metrics.commit_time.observe(self._now() - commit.began_at)
@@ -293,10 +298,9 @@ class Commits:
         at = self.in_flight.index(commit)
         failed = [*self.in_flight[at:], self.gathering]
         del self.in_flight[at:]
-        self._in_flight_bytes -= sum(c.size for c in failed[:-1])
+        self.room_bytes += sum(c.size for c in failed[:-1])
         self.gathering = Commit()
         self._unwritten = 0  # a writer has told us of those before
-        self.writer.resume()
         for topic in {topic: None for c in failed for topic in (*c.rolls, *(b.partition.topic for b in c.batches))}:
             topic.undo()
         for each in failed:

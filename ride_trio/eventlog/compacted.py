@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ride_trio.eventlog.batches import MAX_BATCH_BYTES, MAX_SPAN, SPARSE, BatchHeader, pack
+from ride_trio.eventlog.batches import MAX_BATCH_BYTES, MAX_SPAN, SPARSE, pack
 from ride_trio.eventlog.files import sync_folder
 from ride_trio.eventlog.indexes import write_index
 from ride_trio.eventlog.segments import Head, Name, Segment
@@ -85,7 +85,15 @@ class Compacted:
         payload = pending.distances.tobytes() + b"".join(pending.entries)
         if pending.entries:
             segment.add(partition, pending.base, segment.size, len(payload), pending.max_timestamp)
-        raw = pack(_header(partition, pending, end), payload)
+        raw = pack(
+            payload,
+            flags=SPARSE,
+            partition=partition,
+            count=len(pending.entries),
+            base_offset=pending.base,
+            span=end - 1 - pending.base,
+            max_timestamp=pending.max_timestamp,
+        )
         self._file.write(raw + payload)
         segment.size += len(raw) + len(payload)
         self._waiting -= pending.size
@@ -113,22 +121,3 @@ class Compacted:
             self._file.close()
         finally:  # also if the disk is too full for what was not written yet
             self._new.unlink(missing_ok=True)
-
-
-def _header(partition: int, pending: _Pending, end: int) -> BatchHeader:
-    return BatchHeader(
-        crc=0,
-        size=0,
-        magic=0,
-        version=0,
-        flags=SPARSE,
-        partition=partition,
-        count=len(pending.entries),
-        base_offset=pending.base,
-        span=end - 1 - pending.base,
-        max_timestamp=pending.max_timestamp,
-        producer_id=0,
-        producer_epoch=0,
-        base_sequence=0,
-        synced=0,
-    )

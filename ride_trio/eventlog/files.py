@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from ride_trio.eventlog.batches import BatchHeader, pack
+from ride_trio.eventlog.batches import pack
 from ride_trio.eventlog.partition import Batch
 from ride_trio.eventlog.segments import Segment, file_name
 
@@ -63,7 +63,7 @@ class Files:
             OSError: It could not.
         """
         for segment, position, batches in commit.parts:
-            is_new = segment.is_to_be_made
+            is_new = not segment.exists
             handle = self._handle(segment)
             begun.append((segment, handle, position, is_new))
             _write_at(handle.fd, _buffers(segment, batches), position, and_sync=and_sync)
@@ -89,12 +89,11 @@ class Files:
                 os.ftruncate(handle.fd, ends[segment])
                 os.fsync(handle.fd)  # or a power cut would bring back what was told to have failed
             else:
-                self.forget(segment.path.parent)
-                segment.made = False
+                self.forget(segment.folder)
                 _remove(segment.path)
 
     def _handle(self, segment: Segment) -> Handle:
-        folder = segment.path.parent
+        folder = segment.folder
         with self._guard:
             known, handle = self._open.get(folder, (None, None))
             if known is not segment or handle is None:
@@ -117,11 +116,7 @@ class Files:
 
 def _open_segment(segment: Segment) -> int:
     """Open a segment's file; make it first if it is new, so that it is there with its head whatever happens."""
-    if not segment.is_to_be_made:
-        return os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
-    fd = _create(segment)
-    segment.made = True
-    return fd
+    return os.open(segment.path, os.O_RDWR | os.O_CLOEXEC) if segment.exists else _create(segment)
 
 
 def make_segment(segment: Segment) -> None:
@@ -132,13 +127,13 @@ def make_segment(segment: Segment) -> None:
 
 
 def _create(segment: Segment) -> int:
-    _make_folder(segment.path.parent)
+    _make_folder(segment.folder)
     _sync_before(segment)
     fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         _write_at(fd, [segment.head.pack()], 0)
         os.fsync(fd)
-        sync_folder(segment.path.parent)
+        sync_folder(segment.folder)
     except OSError:
         os.close(fd)
         _remove(segment.path)
@@ -180,23 +175,15 @@ def sync_folder(path: os.PathLike[str]) -> None:
 
 def _buffers(segment: Segment, batches: list[Batch]) -> list[bytes]:
     synced = segment.synced
-    out = []
+    out: list[bytes] = []
     for batch in batches:
-        if not batch.payload:
-            batch.payload = b"".join(batch.entries)
-            batch.entries = []
-        out.append(_header(batch, synced))
-        out.append(batch.payload)
+        out += (_header(batch, synced), batch.payload)
     return out
 
 
 def _header(batch: Batch, synced: int) -> bytes:
-    fields = BatchHeader(
-        crc=0,
-        size=0,
-        magic=0,
-        version=0,
-        flags=0,
+    return pack(
+        batch.payload,
         partition=batch.partition.number,
         count=batch.count,
         base_offset=batch.base_offset,
@@ -207,7 +194,6 @@ def _header(batch: Batch, synced: int) -> bytes:
         base_sequence=batch.base_sequence,
         synced=synced,
     )
-    return pack(fields, batch.payload)
 
 
 def _write_at(fd: int, buffers: list[bytes], position: int, *, and_sync: bool = False) -> None:

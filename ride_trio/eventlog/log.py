@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import time
+from time import time_ns
 from typing import Any, Final
 
 import trio
@@ -97,7 +97,7 @@ class EventLog:
         options: LogOptions | None = None,
         *,
         run_sync: RunSync | None = None,
-        now_ms: Callable[[], int] = lambda: int(time() * 1_000),
+        now_ms: Callable[[], int] = lambda: time_ns() // 1_000_000,
         writer: Callable[[Commits, LogMetrics], Writer] | None = None,
     ) -> None:
         self.path = path

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ride_trio.eventlog.batches import MAX_BATCH_BYTES
-from ride_trio.eventlog.entries import prefix
+from ride_trio.eventlog.entries import KNOWN_PREFIXES, KNOWN_SIZES, prefix
 from ride_trio.eventlog.producers import Producers
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ NO_SEQUENCE: Final = -1
 
 
 class Batch:
-    """Records of one partition that are written together. `entries` become `payload` when a thread writes them.
+    """Records of one partition that are written together. `entries` become `payload` when it is closed.
+
+    That is on the trio thread: what one thread allocates and another one frees makes the allocator of the C library
+    give memory back to the system and take it again, ten times a commit.
 
     Attributes:
         partition: Whose.
@@ -108,17 +111,31 @@ class Partition:
         """Of the oldest record that is kept."""
         return self.topic.segments[0].head.bases[self.number]
 
-    def append(self, data: bytes, timestamp: int) -> None:
+    def append(self, data: bytes, timestamp: int, batch: Batch | None = None) -> None:
         """Queue a record.
 
         Args:
             data: The record, serialized, with `next_offset` as its offset.
             timestamp: Its timestamp, Unix ms.
+            batch: The open one, if it is an idempotent producer's.
         """
-        batch = self.open
-        if batch is None or batch.size >= MAX_BATCH_BYTES or batch.producer_id:
-            batch = self._begin(Batch(self))
-        self._add(batch, data, timestamp)
+        if batch is None:
+            batch = self.open
+            if batch is None or batch.size >= MAX_BATCH_BYTES or batch.producer_id:
+                batch = self._begin(Batch(self))
+        size = len(data)
+        head = KNOWN_PREFIXES[size] if size < KNOWN_SIZES else prefix(size)
+        batch.entries += (head, data)
+        size += len(head)
+        batch.size += size
+        if timestamp > batch.max_timestamp:
+            batch.max_timestamp = timestamp
+        self.next_offset += 1
+        commits = self.topic.commits
+        gathering = commits.gathering
+        gathering.size += size
+        if gathering.size >= commits.wanted_bytes:
+            commits.want()
 
     def append_from(self, producer_id: int, epoch: int, sequence: int, data: bytes, timestamp: int) -> None:
         """`append`, for an idempotent producer whose record is new (see `producers`)."""
@@ -133,7 +150,7 @@ class Partition:
             batch = self._begin(Batch(self, producer_id, epoch, sequence))
         self.producers.of(producer_id, epoch).stored(sequence, self.next_offset)
         batch.next_sequence = sequence + 1
-        self._add(batch, data, timestamp)
+        self.append(data, timestamp, batch)
 
     def _begin(self, batch: Batch) -> Batch:
         self.close_batch()
@@ -146,22 +163,9 @@ class Partition:
         batch = self.open
         if batch is not None:
             batch.count = self.next_offset - batch.base_offset
+            batch.payload = b"".join(batch.entries)
+            batch.entries = []
             self.open = None
-
-    def _add(self, batch: Batch, data: bytes, timestamp: int) -> None:
-        size = len(data)
-        head = prefix(size)
-        batch.entries += (head, data)
-        size += len(head)
-        batch.size += size
-        if timestamp > batch.max_timestamp:
-            batch.max_timestamp = timestamp
-        self.next_offset += 1
-        commits = self.topic.commits
-        gathering = commits.gathering
-        gathering.size += size
-        if gathering.size >= commits.wanted_bytes:
-            commits.want()
 
     def undo(self) -> None:
         """What is not written will never be: its offsets are given out anew."""

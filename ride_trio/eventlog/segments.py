@@ -194,10 +194,10 @@ class Segment:
         size: Bytes that are written, or on their way; where the next batch goes.
         written: Bytes that are written.
         synced: Bytes that are on disk.
+        folder: Of its file.
         index: Where batches are, while this is the topic's newest segment, and until its index file is there.
         max_timestamp: The latest of its records, Unix ms; 0 without records.
         exists: The file has been made.
-        made: The same, as the threads that write know it: before the trio thread does.
         damaged: Compaction has found it so, and leaves it alone.
     """
 
@@ -209,8 +209,11 @@ class Segment:
     index: dict[int, PartitionIndex] | None = field(default_factory=dict)
     max_timestamp: int = 0
     exists: bool = False
-    made: bool = False
     damaged: bool = False
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.path.parent
 
     def __repr__(self) -> str:
         return f"<Segment {self.path.parent.name}/{self.path.name}, {self.size} bytes>"
@@ -222,11 +225,6 @@ class Segment:
     @property
     def name(self) -> Name:
         return Name.of(self.path)
-
-    @property
-    def is_to_be_made(self) -> bool:
-        """As threads know it: there is no file yet."""
-        return not (self.exists or self.made)
 
     @property
     def has_batches(self) -> bool:

@@ -1,78 +1,70 @@
-"""The threads that write.
+"""The threads that write, and the trio thread's side of them.
 
-    submit ──> the line ──> two lanes: each writes and syncs a commit in one system call (RWF_DSYNC)
-                   │            └─ somebody waits for the write alone: writes, and hands on to the thread that syncs
+    submit ──> the line ──> two write: each a commit and its sync in one system call (RWF_DSYNC)
+                   │            └─ somebody waits for the write alone: then it is told of, and synced after it
                    └──> told of in order, whichever is done first
 
-Two lanes, because a thread that has written something has to be woken, get the processor and the interpreter before it
-writes on: meanwhile the other one's commit keeps the disk busy. A commit that begins a segment is written when all
-before it are safe.
+Two, because a thread that has written something has to be woken, get the processor and the interpreter before it writes
+on: meanwhile the other one's commit keeps the disk busy. The threads know nothing: each does one piece of work after
+the other. What is begun when, and who is told what, is decided on the trio thread, so nothing here needs a lock.
 
-When a commit can't be written, what was written behind it is taken back with it, as soon as nobody writes.
+A commit that begins a segment is written when all before it are safe. When one can't be written, what was written
+behind it is taken back with it, as soon as nobody writes.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Condition
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import Commits
 from ride_trio.eventlog.disk_errors import NO_ROOM
-from ride_trio.eventlog.files import Begun, Files
-from ride_trio.metrics import Histogram, LogMetrics
+from ride_trio.eventlog.files import Begun, Files, Handle
+from ride_trio.metrics import LogMetrics
 
+# Commits that are written at a time; one more thread syncs.
 LANES: Final = 2
-_WRITTEN: Final = (Level.WRITTEN, Level.SYNCED)
+
+# What a thread does; and what the trio thread is told then: what went wrong, and how long it took, s.
+Work = Callable[[], None]
+Done = Callable[[OSError | None, float], None]
 
 
 class Job:
-    """A commit on its way; or a folder that is to be forgotten.
+    """A commit on its way.
 
     Attributes:
-        era: How many failures had been told of when it was submitted. What is of the era of a failure fails with it.
         begun: What it has begun to write.
         level: How far it is.
-        told: The trio thread knows that it is written.
+        told: `Commits` knows that it is written.
         error: Why it has failed.
         uncertain: Nobody knows what is in the files now.
     """
 
-    __slots__ = ("begun", "era", "error", "level", "told", "uncertain", "work")
+    __slots__ = ("begun", "commit", "error", "level", "told", "uncertain")
 
-    def __init__(self, work: Commit | Path, era: int) -> None:
-        self.work = work
-        self.era = era
+    def __init__(self, commit: Commit) -> None:
+        self.commit = commit
         self.begun: list[Begun] = []
         self.level = Level.QUEUED
         self.told = False
         self.error: OSError | None = None
         self.uncertain = False
 
-    @property
-    def commit(self) -> Commit:
-        assert isinstance(self.work, Commit)
-        return self.work
+    def failed(self, error: OSError, *, uncertain: bool) -> None:
+        self.level, self.error, self.uncertain = Level.FAILED, error, uncertain
 
     @property
-    def is_done_first(self) -> bool:
-        """It waits until all before it are done, and it is the first in the line."""
-        work = self.work
-        return not isinstance(work, Commit) or any(segment.is_to_be_made for segment, _, _ in work.parts)
-
-    def failed(self, error: OSError, *, uncertain: bool) -> Level:
-        self.error, self.uncertain = error, uncertain
-        return Level.FAILED
+    def begins_a_segment(self) -> bool:
+        return any(not segment.exists for segment, _, _ in self.commit.parts)
 
 
 class ThreadedWriter:
@@ -82,28 +74,28 @@ class ThreadedWriter:
         self._commits = commits
         self._metrics = metrics
         self._files = Files()
-        self._to_write: SimpleQueue[Job | None] = SimpleQueue()
-        self._to_sync: SimpleQueue[Job | None] = SimpleQueue()
-        # All that are not told of to the end, in order. The trio thread appends without the lock: that, and copying the
-        # line, are one step for the interpreter.
-        self._line: deque[Job] = deque()
-        self._moved = Condition()  # held by threads that look at the line, or at what follows
-        self._lanes = LANES  # that have not ended
-        self._writing = 0  # jobs that threads are at
-        self._era = 0  # of what is submitted
-        self._failed_era = -1  # what is of it, or an earlier one, is not written any more
-        self._failing = False  # it has failed, and nobody has been told
-        self._dying = False  # a thread has ended by an error that is none of the disk's
-        self._token = trio.lowlevel.current_trio_token()
+        # Both ways by eventfd: a queue of the library's and trio's `run_sync_soon` cost three times as much a commit.
+        self._given: deque[tuple[Work, Done] | None] = deque()
+        self._gives = Handle(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE))
+        self._done: deque[tuple[Done, OSError | None, float]] = deque()
+        self._tells = Handle(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        self._died = False  # a thread, by an error that is none of the disk's
+        self._line: deque[Job] = deque()  # in order, what is told of to the end excepted
+        self._to_begin: deque[Job | Path] = deque()  # the part of it that no thread is at; and folders to be forgotten
+        self._to_sync: list[Job] = []
+        self._writing = 0  # threads
+        self._syncing = False
+        self._failing = False  # a job has failed, and nobody has been told: nothing is begun
 
     def submit(self, commit: Commit) -> None:
-        self._put(Job(commit, self._era))
+        job = Job(commit)
+        self._line.append(job)
+        self._to_begin.append(job)
+        self._begin()
 
     def forget(self, folder: Path) -> None:
-        self._put(Job(folder, self._era))
-
-    def resume(self) -> None:
-        self._era += 1
+        self._to_begin.append(folder)
+        self._begin()
 
     def give_way(self) -> None:
         """Threads need the processor and the interpreter a few times a commit, for some microseconds. On one processor
@@ -111,151 +103,174 @@ class ThreadedWriter:
         """
         os.sched_yield()
 
-    def _put(self, job: Job) -> None:
-        self._line.append(job)
-        self._to_write.put(job)
+    # ------------------------------------------------------------------ threads
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Own the threads until cancelled; what was submitted is finished first."""
         limiter = trio.CapacityLimiter(LANES + 1)
-
-        async def thread(loop: Callable[[], None]) -> None:
-            with trio.CancelScope(shield=True):  # all begin, or one would wait for another's end for ever
-                await trio.to_thread.run_sync(loop, limiter=limiter)
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(LANES):
-                nursery.start_soon(thread, self._write_loop)
-            nursery.start_soon(thread, self._sync_loop)
-            task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                self._to_write.put(None)
-
-    def _tell(self, function: Callable[..., Any], *args: Any) -> None:
-        self._token.run_sync_soon(function, *args)
-
-    # ------------------------------------------------------------------ threads
-
-    def _write_loop(self) -> None:
         try:
-            self._loop(self._write_next)
+            async with trio.open_nursery() as nursery:
+                for _ in range(LANES + 1):
+                    nursery.start_soon(self._thread, limiter)
+                task_status.started()
+                try:
+                    while True:
+                        await self._hear()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        while (self._line or self._to_begin or self._writing) and not self._died:
+                            await self._hear()
+                    self._give(None)
         finally:
-            self._to_write.put(None)  # for the next lane
-            with self._moved:
-                self._lanes -= 1
-                if not self._lanes:
-                    self._files.close()
-                    self._to_sync.put(None)
+            self._files.close()
 
-    def _sync_loop(self) -> None:
-        self._loop(self._sync_next)
-
-    def _loop(self, work: Callable[[], bool]) -> None:
+    async def _thread(self, limiter: trio.CapacityLimiter) -> None:
         try:
-            while work():
-                pass
+            with trio.CancelScope(shield=True):  # all begin, or one would wait for another's end for ever
+                await trio.to_thread.run_sync(self._work, limiter=limiter)
         except BaseException:
-            with self._moved:
-                self._dying = True
-                self._moved.notify_all()
+            self._died = True
+            os.eventfd_write(self._tells.fd, 1)
             raise
+        finally:
+            self._give(None)  # for the next one
 
-    def _write_next(self) -> bool:
-        """Between two calls nothing is held: neither files, which may have been deleted, nor records."""
-        job = self._to_write.get()
-        if job is not None and self._begin(job):
-            self._write(job)
-        return job is not None
+    async def _hear(self) -> None:
+        """Wait until threads have done something, and see to it."""
+        await trio.lowlevel.wait_readable(self._tells.fd)
+        os.eventfd_read(self._tells.fd)
+        while self._done:
+            done, error, took_s = self._done.popleft()
+            done(error, took_s)
 
-    def _begin(self, job: Job) -> bool:
-        """Whether it is to be written, now that it is its turn."""
-        with self._moved:
-            while job.is_done_first and self._line[0] is not job and not self._dying:
-                self._moved.wait()
-            if isinstance(job.work, Commit) and job.era > self._failed_era and not self._dying:
-                self._writing += 1
-                return True
-            if isinstance(job.work, Path):
-                self._files.forget(job.work)
-            self._line.remove(job)
-            self._tell_what_is_done()  # behind it, perhaps
-            self._moved.notify_all()
-            return False
+    def _give(self, item: tuple[Work, Done] | None) -> None:
+        self._given.append(item)
+        os.eventfd_write(self._gives.fd, 1)
 
-    def _write(self, job: Job) -> None:
-        commit, began = job.commit, perf_counter()
-        and_sync = not commit.hurried
-        try:
-            self._files.write(commit, job.begun, and_sync=and_sync)
-            level = Level.SYNCED if and_sync else Level.WRITTEN
-        except OSError as error:
-            level = job.failed(error, uncertain=and_sync and error.errno not in NO_ROOM)
-        self._got(level, [job], self._metrics.sync_time if and_sync else self._metrics.write_time, began)
-        if level is Level.WRITTEN:
-            self._to_sync.put(job)
+    def _work(self) -> None:
+        """A thread's life. Between two pieces of work nothing is held: neither files, which may have been deleted, nor
+        records."""
+        while os.eventfd_read(self._gives.fd) and (item := self._given.popleft()) is not None:
+            work, done = item
+            began, failure = perf_counter(), None
+            try:
+                work()
+            except OSError as error:
+                failure = error
+            self._done.append((done, failure, perf_counter() - began))
+            del item, work, done, failure
+            os.eventfd_write(self._tells.fd, 1)
 
-    def _sync_next(self) -> bool:
+    # ------------------------------------------------------------------ what is begun
+
+    def _begin(self) -> None:
+        """Give threads what may be begun now, in order."""
+        line = self._to_begin
+        while line and self._writing < LANES and not self._failing:
+            job = line[0]
+            if isinstance(job, Path):
+                if self._writing:
+                    return
+                self._start(partial(self._files.forget, job), self._on_forgotten)
+            elif self._line[0] is job or not job.begins_a_segment:
+                and_sync = not job.commit.hurried
+                self._start(
+                    partial(self._files.write, job.commit, job.begun, and_sync=and_sync),
+                    partial(self._on_written, job, and_sync),
+                )
+            else:
+                return
+            line.popleft()
+
+    def _start(self, work: Work, done: Done) -> None:
+        self._writing += 1
+        self._give((work, done))
+
+    def _begin_sync(self) -> None:
         """Sync all that is written by now, at once."""
-        due = [self._to_sync.get()]
-        while not self._to_sync.empty():
-            due.append(self._to_sync.get())
-        written = [job for job in due if job is not None]
-        if written:
-            self._sync(written)
-        return len(written) == len(due)
+        if self._to_sync and not self._syncing:
+            due, self._to_sync = self._to_sync, []
+            self._syncing = True
+            self._give((partial(_sync, due), partial(self._on_synced, due)))
 
-    def _sync(self, due: list[Job]) -> None:
-        level, began = Level.SYNCED, perf_counter()
-        try:
-            for handle in {handle: None for job in due for _, handle, _, _ in job.begun}:
-                os.fdatasync(handle.fd)
-        except OSError as error:
-            for job in due:
-                level = job.failed(error, uncertain=True)
-        self._got(level, due, self._metrics.sync_time, began)
+    # ------------------------------------------------------------------ what is done
 
-    # ------------------------------------------------------------------ telling
+    def _on_forgotten(self, _: OSError | None, __: float) -> None:
+        self._writing -= 1
+        self._go_on()
 
-    def _got(self, level: Level, jobs: list[Job], time: Histogram, began: float) -> None:
-        """Jobs have got so far: tell the trio thread what is done, in order."""
-        with self._moved:
-            time.observe(perf_counter() - began)
-            for job in jobs:
-                job.level = level
-            if level is not Level.WRITTEN:  # the other thread's by now
-                self._writing -= len(jobs)
-            if level is Level.FAILED:
-                self._failing, self._failed_era = True, jobs[0].era
-            self._tell_what_is_done()
-            if self._failing and not self._writing:
-                self._failing = False
-                self._give_up()
-            self._moved.notify_all()
+    def _on_written(self, job: Job, and_sync: bool, error: OSError | None, took_s: float) -> None:
+        self._writing -= 1
+        (self._metrics.sync_time if and_sync else self._metrics.write_time).observe(took_s)
+        if error is not None:
+            job.failed(error, uncertain=and_sync and error.errno not in NO_ROOM)
+            self._failing = True
+        elif and_sync:
+            job.level = Level.SYNCED
+        else:
+            job.level = Level.WRITTEN
+            self._to_sync.append(job)
+        self._go_on()
 
-    def _tell_what_is_done(self) -> None:
-        synced = []
-        while self._line and self._line[0].level is Level.SYNCED:
-            synced.append(self._line.popleft().commit)
+    def _on_synced(self, jobs: list[Job], error: OSError | None, took_s: float) -> None:
+        self._syncing = False
+        self._metrics.sync_time.observe(took_s)
+        for job in jobs:
+            if error is not None:
+                job.failed(error, uncertain=True)
+                self._failing = True
+            else:
+                job.level = Level.SYNCED
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._begin_sync()
+        self._tell()
+        if self._failing and not self._writing and not self._syncing:
+            self._give_up()
+        self._begin()
+
+    def _tell(self) -> None:
+        """Of what is done, in order."""
+        line, synced = self._line, []
+        while line and line[0].level is Level.SYNCED:
+            synced.append(line.popleft().commit)
         if synced:
-            self._tell(self._commits.on_synced, synced)
-        for job in takewhile(lambda job: job.level in _WRITTEN, list(self._line)):
+            self._commits.on_synced(synced)
+        for job in line:
+            if job.level is not Level.WRITTEN and job.level is not Level.SYNCED:
+                break
             if not job.told:
                 job.told = True
-                self._tell(self._commits.on_written, job.commit)
+                self._commits.on_written(job.commit)
+
+    # ------------------------------------------------------------------ failures
 
     def _give_up(self) -> None:
-        """Take back what has failed, and all that was written behind it."""
-        failed = [job for job in list(self._line) if isinstance(job.work, Commit) and job.era == self._failed_era]
-        begun = [job for job in failed if job.level is not Level.QUEUED]
-        errors = [(job.uncertain, job.error) for job in begun if job.error is not None]
-        uncertain, error = max(errors, key=lambda each: each[0])
-        if not uncertain:
-            try:
-                self._files.take_back([each for job in begun for each in job.begun], [job.commit for job in failed])
-            except OSError as trouble:
-                error, uncertain = trouble, True
-        for job in begun:
-            self._line.remove(job)
-        self._tell(partial(self._commits.on_failed, failed[0].commit, error, syncing=uncertain))
+        """Take back what has failed, and all that was written behind it: all that is in the line."""
+        failed = list(self._line)
+        uncertain, error = max(((job.uncertain, job.error) for job in failed if job.error), key=lambda each: each[0])
+        if uncertain:
+            self._fail(error, uncertain=True)
+            return
+        begun = [each for job in failed for each in job.begun]
+        commits = [job.commit for job in failed]
+        self._start(partial(self._files.take_back, begun, commits), partial(self._on_taken_back, error))
+
+    def _on_taken_back(self, error: OSError, trouble: OSError | None, _: float) -> None:
+        self._writing -= 1
+        self._fail(trouble or error, uncertain=trouble is not None)
+        self._go_on()
+
+    def _fail(self, error: OSError, *, uncertain: bool) -> None:
+        """Tell, and begin anew. What came meanwhile fails with it: it was never begun."""
+        first = self._line[0].commit
+        self._line.clear()
+        self._to_begin = deque(job for job in self._to_begin if isinstance(job, Path))
+        self._failing = False
+        self._commits.on_failed(first, error, syncing=uncertain)
+
+
+def _sync(jobs: Iterable[Job]) -> None:
+    for handle in {handle: None for job in jobs for _, handle, _, _ in job.begun}:
+        os.fdatasync(handle.fd)

@@ -260,13 +260,15 @@ class MessageReader(Generic[In]):
         if not self._offer_batch(sink):
             return
         inbox, taken = self.stream.inbox, 0
-        decode = self.decode if self.stream.encoding == "identity" else self._decode_packed
+        parse = self._parse if self.stream.encoding == "identity" else self._decode_packed
         try:
             for data in inbox:
-                if not sink(decode(data)):
+                if not sink(parse(data)):
                     self._holding = True
                     break
                 taken += 1
+        except DecodeError:
+            raise self._undecodable(inbox[taken]) from None
         finally:
             self._received.n += taken
             self._credit_taken(inbox, taken)

@@ -63,34 +63,38 @@ class Producing:
 
     def take(self, request: ProduceMessageRequest) -> Answer:
         """Queue a record. Its offset is given out now; what goes wrong is the answer."""
-        try:
-            return self._take(request)
-        except LogError as error:
-            return None, _QUEUED, self.refusal(request.topic, request.partition, error), _NEVER
-
-    def _take(self, request: ProduceMessageRequest) -> Answer:
         log = self.log
         commits = log.commits
-        if commits.failed is not None or commits.stopped:
-            commits.check()
-        level = _LEVELS.get(request.required_acks)
-        if level is None:
-            raise InvalidAcksError(f"required_acks {request.required_acks}: allowed is 0, 1 and -1")
-        name = request.topic
-        topic = log.topics.get(name) or log.topic(name)
-        record, producer_id = request.record, request.producer_id
-        partition = self._partition(topic, request.partition, record, producer_id)
-        timestamp = record.timestamp
-        if timestamp <= 0:
-            if timestamp:
-                raise InvalidRecordError(f"timestamp {timestamp}: Unix milliseconds are expected")
-            record.timestamp = timestamp = log.now_ms()
-        if producer_id:
-            offset, commit = self._append_from(partition, request, record, timestamp)
-        else:
-            offset = partition.next_offset
-            partition.append(_encode(topic, record, partition.number, offset), timestamp)
-            commit = commits.gathering
+        try:
+            if commits.failed is not None or commits.stopped:
+                commits.check()
+            level = _LEVELS.get(request.required_acks)
+            if level is None:
+                raise InvalidAcksError(f"required_acks {request.required_acks}: allowed is 0, 1 and -1")
+            name, record, producer_id = request.topic, request.record, request.producer_id
+            topic = log.topics.get(name) or log.topic(name)
+            partition = self._partition(topic, request.partition, record, producer_id)
+            timestamp = record.timestamp
+            if timestamp <= 0:
+                if timestamp:
+                    raise InvalidRecordError(f"timestamp {timestamp}: Unix milliseconds are expected")
+                record.timestamp = timestamp = log.now_ms()
+            known = self._known(partition, request) if producer_id else None
+            if known is None:
+                record.offset = offset = partition.next_offset
+                record.partition = partition.number
+                data: bytes = record.SerializeToString()
+                if len(data) > topic.config.max_message_bytes:
+                    raise _too_large(len(data), topic)
+                if producer_id:
+                    partition.append_from(producer_id, request.producer_epoch, request.sequence, data, timestamp)
+                else:
+                    partition.append(data, timestamp)
+                commit: Commit | None = commits.gathering
+            else:
+                offset, commit = known, commits.holding(partition, known)
+        except LogError as error:
+            return None, _QUEUED, self.refusal(request.topic, request.partition, error), _NEVER
         if level is _WRITTEN:
             commits.hurry()
         answer = self._answers.get(partition) or self._answer_for(partition)
@@ -120,22 +124,15 @@ class Producing:
             raise InvalidRecordError(f"topic '{topic.name}' is compacted: its records need keys")
         return topic.partitions[number]
 
-    def _append_from(
-        self, partition: Partition, request: ProduceMessageRequest, record: Record, timestamp: int
-    ) -> tuple[int, Commit | None]:
-        """For an idempotent producer: the offset that it has, or has had before."""
+    def _known(self, partition: Partition, request: ProduceMessageRequest) -> int | None:
+        """For an idempotent producer: the offset that the record has had before."""
         producer_id, epoch, sequence = request.producer_id, request.producer_epoch, request.sequence
         if sequence < 0 or epoch < 0:
             raise InvalidRecordError(f"sequence {sequence}, producer_epoch {epoch}: both count from 0")
         known = partition.producers.of(producer_id, epoch).offset_of(sequence)
-        commits = self.log.commits
         if known is not None:
             partition.topic.duplicates.n += 1
-            return known, commits.holding(partition, known)
-        offset = partition.next_offset
-        data = _encode(partition.topic, record, partition.number, offset)
-        partition.append_from(producer_id, epoch, sequence, data, timestamp)
-        return offset, commits.gathering
+        return known
 
     def refusal(self, topic: str, partition: int, error: LogError) -> bytes:
         """An answer that says what was wrong."""
@@ -187,16 +184,10 @@ class Producing:
         return self.failed(data, timed_out())
 
 
-def _encode(topic: Topic, record: Record, partition: int, offset: int) -> bytes:
-    """The record as it is stored."""
-    record.offset = offset
-    record.partition = partition
-    data: bytes = record.SerializeToString()
-    if len(data) > topic.config.max_message_bytes:
-        raise MessageTooLargeError(
-            f"record of {len(data)} bytes: topic '{topic.name}' takes up to {topic.config.max_message_bytes}"
-        )
-    return data
+def _too_large(size: int, topic: Topic) -> MessageTooLargeError:
+    return MessageTooLargeError(
+        f"record of {size} bytes: topic '{topic.name}' takes up to {topic.config.max_message_bytes}"
+    )
 
 
 def timed_out() -> RequestTimedOutError:
@@ -256,8 +247,9 @@ class ProduceStream:
             self._at_end = True
             self._changed.set()
             return True
-        if self._commits.is_full:
-            self._commits.when_room(self._resume)
+        commits = self._commits
+        if commits.gathering.size >= commits.room_bytes:
+            commits.when_room(self._resume)
             return False
         if len(line) >= MAX_UNANSWERED:
             return False  # offered again when an answer has gone out
@@ -278,12 +270,18 @@ class ProduceStream:
     def pull(self) -> bytes | None:
         """The source."""
         line = self._line
-        if not line or not is_ready(line[0]):
+        if not line:
             return None
-        answer = line.popleft()
+        commit, level, data, _ = answer = line[0]
+        if commit is not None:
+            if commit.level < level:
+                return None
+            if commit.error is not None:
+                data = self._producing.outcome(answer)
+        line.popleft()
         if not line and self._at_end:
             self._call_soon()
-        return self._producing.outcome(answer)
+        return data
 
     def _call_soon(self) -> None:
         """The last answer is out. No task may be woken from a source, so the next pass does it."""

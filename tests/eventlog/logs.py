@@ -50,9 +50,6 @@ class StuckWriter:
     def forget(self, folder: Path) -> None:
         self._files.forget(folder)
 
-    def resume(self) -> None:
-        self.given.clear()
-
     def give_way(self) -> None:
         pass
 
@@ -65,6 +62,7 @@ class StuckWriter:
                 raise self.trouble
             self._files.write(commit, begun)
         except OSError as error:
+            self.given.clear()
             self._commits.on_failed(commit, error, syncing=not self._taken_back(begun, commit))
         else:
             self._commits.on_written(commit)
@@ -81,6 +79,7 @@ class StuckWriter:
         """Sync all that is written."""
         due, self.unsynced = self.unsynced, []
         if self.trouble is not None:
+            self.given.clear()
             self._commits.on_failed(due[0], self.trouble, syncing=True)
         else:
             self._commits.on_synced(due)

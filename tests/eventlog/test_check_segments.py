@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ride_trio.eventlog.batches import BatchHeader, pack
+from ride_trio.eventlog.batches import pack
 from ride_trio.eventlog.check_segments import SegmentCheck
 from ride_trio.eventlog.entries import prefix
 from ride_trio.eventlog.indexes import write_index
@@ -24,8 +24,8 @@ def entry(offset: int, timestamp: int = 5) -> bytes:
 def batch(base: int, count: int = 2, *, partition: int = 0, payload: bytes | None = None, **fields: int) -> bytes:
     """A batch as it stands in a file; `fields` for a header that does not fit what is in it."""
     payload = b"".join(entry(base + n) for n in range(count)) if payload is None else payload
-    known = dict.fromkeys(BatchHeader._fields, 0) | {"partition": partition, "base_offset": base, "count": count}
-    return pack(BatchHeader(**{**known, "span": count - 1, "max_timestamp": 5, **fields}), payload) + payload
+    known = {"partition": partition, "base_offset": base, "count": count, "span": count - 1, "max_timestamp": 5}
+    return pack(payload, **(known | fields)) + payload
 
 
 def segment(folder: Path, number: int, bases: list[int], *batches: bytes) -> Segment:

@@ -35,8 +35,8 @@ async def test_records_of_a_partition_gather_in_one_batch(core: Core, partition:
         append(partition, b"value-%d" % number, timestamp=NOW_MS - number)
     (batch,) = batches(core)
     assert (batch.base_offset, batch.count, batch.end_offset, batch.max_timestamp) == (0, 5, 5, NOW_MS)
-    assert [r.offset for r in records(b"".join(batch.entries))] == list(range(5))
-    assert batch.size == core.commits.gathering.size == sum(map(len, batch.entries))
+    assert [r.offset for r in records(batch.payload)] == list(range(5))
+    assert batch.size == core.commits.gathering.size == len(batch.payload)
     assert (partition.end_offset, partition.written_offset) == (0, 0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ride_trio.eventlog import scan as scan_module
-from ride_trio.eventlog.batches import HEADER_BYTES, BatchHeader, pack
+from ride_trio.eventlog.batches import HEADER_BYTES, pack
 from ride_trio.eventlog.scan import Found, Gap, read_head, scan
 from ride_trio.eventlog.segments import HEAD_START_BYTES
 from tests.eventlog.logs import Core, append
@@ -18,8 +18,7 @@ HEAD = b"a head, or whatever stands before"
 
 
 def batch(payload: bytes, base_offset: int = 0) -> bytes:
-    fields = dict.fromkeys(BatchHeader._fields, 0) | {"count": 1, "base_offset": base_offset}
-    return pack(BatchHeader(**fields), payload) + payload
+    return pack(payload, partition=0, count=1, base_offset=base_offset, span=0) + payload
 
 
 BATCHES = [batch(b"first", 0), batch(b"", 1), batch(b"the third", 2)]

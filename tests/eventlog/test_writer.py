@@ -103,7 +103,7 @@ async def test_what_was_submitted_is_finished_when_the_threads_stop(tmp_path: Pa
         append(partition, b"value-0")
         core.commits.hand_over_if_due()
         nursery.cancel_scope.cancel()
-    assert not [thread for thread in threading.enumerate() if "_loop" in thread.name]
+    assert not [thread for thread in threading.enumerate() if "_work from" in thread.name]
     await trio.lowlevel.checkpoint()
     assert partition.end_offset == 1
 
@@ -128,8 +128,7 @@ async def test_threads_that_are_stopped_before_they_have_begun_do_not_wait_for_e
     def free(writer: ThreadedWriter) -> None:
         nonlocal stuck
         stuck = True
-        writer._to_write.put(None)
-        writer._to_sync.put(None)
+        writer._give(None)
 
     for _ in range(150):  # which of the tasks runs first is drawn
         core = Core(tmp_path)

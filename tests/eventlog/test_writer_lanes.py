@@ -14,9 +14,9 @@ from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.partition import Partition
-from ride_trio.eventlog.writer import ThreadedWriter
 from tests.eventlog.damage import values
 from tests.eventlog.logs import Core, append, read_all
+from tests.eventlog.open_files import open_files
 from tests.eventlog.threads import Threads, produce
 
 
@@ -209,29 +209,22 @@ async def test_a_file_that_a_failed_commit_never_got_to_ends_where_it_would_have
         assert partition.topic.active.path.stat().st_size == partition.topic.active.size
 
 
-async def test_what_is_done_behind_a_folder_that_is_being_forgotten_is_told_of(
+async def test_a_folder_is_forgotten_when_nobody_writes_and_holds_up_what_comes_behind_it_until_then_only(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core, partition = await running(tmp_path, nursery)
-    writer = core.commits.writer
-    assert isinstance(writer, ThreadedWriter)
     held = HeldWrite(monkeypatch, b"first")
     begin(core, partition, b"first")
     await held.has_begun()
-    writer.forget(tmp_path / "elsewhere")
-    await trio.sleep(0.02)  # the other lane waits with it
-    # As if this one were not woken before what is behind it is done.
-    monkeypatch.setattr(writer._moved, "notify_all", lambda: None)
-    held.release()
+    core.commits.writer.forget(partition.topic.folder)
     last = begin(core, partition, b"last")
-    await trio.to_thread.run_sync(held.others.wait, 5)
     await trio.sleep(0.02)
-    assert last.level is Level.QUEUED
-    monkeypatch.undo()
-    with writer._moved:
-        writer._moved.notify_all()
+    assert not held.others.is_set()
+    assert open_files(tmp_path)
+    held.release()
     with trio.fail_after(5):
         await last.wait(Level.SYNCED)
+    assert partition.end_offset == 3
 
 
 async def test_who_waits_for_its_turn_does_not_wait_for_a_sync_that_has_died(
