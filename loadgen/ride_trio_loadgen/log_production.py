@@ -106,7 +106,6 @@ class Producer(ABC):
         self._acked = production.acked
         self._late_us = production.tally.produce.fresh_us.append
         self._first_number = record_number(number, 0)
-        self._partitions = production.requests.partitions
         self._now = trio.lowlevel.current_clock().current_time
 
     @property
@@ -126,7 +125,7 @@ class Producer(ABC):
         """A record was answered."""
         now_s, partition = self._now(), answer.partition
         self._late_us(int((now_s - from_s) * 1e6))
-        if answer.error or partition != (self.number + sequence) % self._partitions:
+        if answer.error or partition != self._requests.partition(self.number, sequence):
             self._refused(sequence, answer)
             return
         tally = self._tally

@@ -23,6 +23,8 @@ _pack, _unpack_from = _HEAD.pack, _HEAD.unpack_from
 Head = tuple[int, int, float]
 # Of a record's value, bytes.
 SMALLEST_RECORD_BYTES = _HEAD.size
+# A producer stays with a partition for so much, as Kafka's do with records without a key (its batch.size).
+STICKY_BYTES = 16_384
 # A run's producers have the ids from `run_id << _PRODUCER_BITS` on; 0 would be none.
 _PRODUCER_BITS = 24
 
@@ -63,7 +65,7 @@ class Requests:
 
     Args:
         topic: its name.
-        partitions: how many it has; a producer goes round all of them, beginning at its own number.
+        partitions: how many it has; a producer goes round them from its own number on, with STICKY_BYTES for each.
         acks: `required_acks`.
         values: of the records.
         idempotent: whether they carry the producer's id and the record's sequence.
@@ -71,6 +73,7 @@ class Requests:
 
     def __init__(self, topic: str, partitions: int, acks: int, values: Values, *, idempotent: bool) -> None:
         self.partitions = partitions
+        self._stay = max(1, STICKY_BYTES // values.record_bytes)  # records
         self._run_id = values.run_id
         self._heads = [_head(topic, partition, values.record_bytes) for partition in range(partitions)]
         self._rest = values.rest + ProduceMessageRequest(required_acks=acks).SerializeToString()
@@ -78,15 +81,15 @@ class Requests:
 
     def partition(self, producer: int, sequence: int) -> int:
         """Where a producer's record goes."""
-        return (producer + sequence) % self.partitions
+        return (producer + sequence // self._stay) % self.partitions
 
     def encode(self, producer: int, first: int, times_s: Iterable[float]) -> list[bytes]:
         """The requests for a producer's records from `first` on, one for each of the times when they were sent."""
         heads, count, run_id, rest = self._heads, self.partitions, self._run_id, self._rest
-        place, number = producer + first, record_number(producer, first)
+        stay, number = self._stay, record_number(producer, 0)
         requests = [
-            heads[(place + index) % count] + _pack(run_id, number + index, sent_s) + rest
-            for index, sent_s in enumerate(times_s)
+            heads[(producer + sequence // stay) % count] + _pack(run_id, number + sequence, sent_s) + rest
+            for sequence, sent_s in enumerate(times_s, first)
         ]
         return requests if self._identity is None else self._identified(self._identity, producer, first, requests)
 

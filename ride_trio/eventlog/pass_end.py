@@ -1,8 +1,8 @@
 """Work at the end of every scheduler pass, when everything that the pass has brought is there.
 
 trio calls an instrument's `before_io_wait` then; a task would have to be woken, and would run amid the next pass. trio
-has decided by then how long it will wait, so the work may wake no task; and who makes work for it from another
-instrument has to ask for one more pass.
+has decided by then how long it will wait. So work that wakes a task, or that makes work for another instrument, has to
+see to it that there is one more pass.
 """
 
 from __future__ import annotations

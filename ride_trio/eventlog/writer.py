@@ -100,8 +100,11 @@ class ThreadedWriter:
     def give_way(self) -> None:
         """Threads need the processor and the interpreter a few times a commit, for some microseconds. On one processor
         they would get them when a time slice is over otherwise (milliseconds), and the disk would wait.
+
+        What only had to be written may be done by then. It is told of at once: its answers go out with this pass.
         """
         os.sched_yield()
+        self._see_to_what_is_done()
 
     # ------------------------------------------------------------------ threads
 
@@ -136,9 +139,13 @@ class ThreadedWriter:
             self._give(None)  # for the next one
 
     async def _hear(self) -> None:
-        """Wait until threads have done something, and see to it."""
+        """Wait until threads have done something, and see to it, unless the end of a pass has. Tasks that it has woken
+        run now: it can't know how long trio has decided to sleep, and that it won't is due to this."""
         await trio.lowlevel.wait_readable(self._tells.fd)
         os.eventfd_read(self._tells.fd)
+        self._see_to_what_is_done()
+
+    def _see_to_what_is_done(self) -> None:
         while self._done:
             done, error, took_s = self._done.popleft()
             done(error, took_s)

@@ -185,8 +185,11 @@ class MessageStream(MessageReader[In], Generic[In, Out]):
 
     def send_whole(self, data: bytes) -> bool:
         """Send an already serialized message if all of it can go out now; else False, and nothing is sent."""
-        link = self._link
-        if not self._started or self._sending_is_over() or not link.outbound.send_whole(self.stream, data):
+        link, stream = self._link, self.stream
+        state = stream.state
+        if not self._started or state is CLOSED or state is HALF_CLOSED_LOCAL:
+            return False
+        if not link.outbound.send_whole(stream, data):
             return False
         self._sent.n += 1
         if not link.dirty:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 from threading import Timer
+from time import sleep
 
 import pytest
 import trio
@@ -165,6 +166,36 @@ async def test_the_trio_thread_gives_way_while_something_is_on_its_way_to_the_di
     threads.core.commits.in_flight.append(Commit())
     await trio.testing.wait_all_tasks_blocked()
     assert given_way == done
+
+
+async def test_what_is_written_when_the_threads_have_had_their_way_is_told_of_at_the_end_of_the_pass(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    core, writer = threads.core, threads.core.commits.writer
+    assert isinstance(writer, ThreadedWriter)
+    await nursery.start(threads.run)
+    partition = core.topic().partition(0)
+    await produce(core, partition, 1, Level.SYNCED)
+    told_by = list[str]()
+    on_written = core.commits.on_written
+
+    def note(commit: Commit) -> None:
+        try:
+            told_by.append(trio.lowlevel.current_task().name)
+        except RuntimeError:  # there is no task: the pass is over
+            told_by.append("the end of a pass")
+        on_written(commit)
+
+    def give_way() -> None:
+        while writer._writing and not writer._done:
+            sleep(0.001)
+
+    monkeypatch.setattr(core.commits, "on_written", note)
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    with trio.fail_after(5):  # who waits is woken all the same
+        await produce(core, partition, 3, Level.WRITTEN)
+    assert told_by == ["the end of a pass"] * 3
 
 
 class Calls:

@@ -18,7 +18,7 @@ from ride_trio_loadgen.clock import Timeline
 from ride_trio_loadgen.log_ledger import record_number
 from ride_trio_loadgen.log_producer import CLOSE_TIMEOUT_S, ProduceCall, StreamProducer
 from ride_trio_loadgen.log_production import AGAIN_S, Pace, Production
-from ride_trio_loadgen.log_records import Requests, Values
+from ride_trio_loadgen.log_records import STICKY_BYTES, Requests, Values
 from ride_trio_loadgen.log_tally import LogTally
 from tests.loadgen.fake_log import FakeLog, FakePartition, connect
 
@@ -28,14 +28,21 @@ Acked = tuple[int, int, int]  # partition, offset, number
 class Bench:
     """A producer, the log that it produces to, and what it was told."""
 
-    def __init__(self, nursery: trio.Nursery, in_flight: int = 4, idempotent: bool = False, partitions: int = 1):
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        in_flight: int = 4,
+        idempotent: bool = False,
+        partitions: int = 1,
+        record_bytes: int = 100,
+    ):
         self.nursery = nursery
         self.log = FakeLog(commit_s=1.0)
         self.log.topics["t"] = [FakePartition() for _ in range(partitions)]
         self.log.requests = []
         self.acked: list[Acked] = []
         self.timeline = Timeline()
-        requests = Requests("t", partitions, -1, Values(7, 100, 1), idempotent=idempotent)
+        requests = Requests("t", partitions, -1, Values(7, record_bytes, 1), idempotent=idempotent)
         self.production = Production(
             requests, LogTally(), lambda *of: self.acked.append(of), in_flight, idempotent, self.timeline
         )
@@ -193,7 +200,7 @@ async def test_a_refusal_is_counted_and_the_next_record_sent(bench: Bench, autoj
 
 
 async def test_partitions_take_turns(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    bench = Bench(nursery, partitions=3)
+    bench = Bench(nursery, partitions=3, record_bytes=STICKY_BYTES)
     async with bench.producer():
         await trio.sleep(0.5)
     assert bench.acked == [(n % 3, n // 3, record_number(0, n)) for n in range(4)]

@@ -6,7 +6,7 @@ import trio
 from ride_trio.pb.takhin.v1.takhin_pb2 import ProduceMessageResponse
 from ride_trio_loadgen.log_ledger import record_number
 from ride_trio_loadgen.log_production import Pace, Producer, Production
-from ride_trio_loadgen.log_records import Requests, Values
+from ride_trio_loadgen.log_records import STICKY_BYTES, Requests, Values
 from ride_trio_loadgen.log_tally import LogTally
 
 Acked = list[tuple[int, int, int]]
@@ -18,7 +18,7 @@ class Silent(Producer):
 
 
 def production_of(acked: Acked, partitions: int = 1) -> Production:
-    requests = Requests("t", partitions, -1, Values(7, 100, 1), idempotent=False)
+    requests = Requests("t", partitions, -1, Values(7, STICKY_BYTES, 1), idempotent=False)
     return Production(requests, LogTally(), lambda *of: acked.append(of), in_flight=4, idempotent=False)
 
 

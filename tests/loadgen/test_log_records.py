@@ -4,7 +4,7 @@ import pytest
 
 from ride_trio.pb.takhin.v1.takhin_pb2 import ProduceMessageRequest, Record
 from ride_trio_loadgen.log_ledger import FOREIGN, record_number
-from ride_trio_loadgen.log_records import SMALLEST_RECORD_BYTES, Requests, Values
+from ride_trio_loadgen.log_records import SMALLEST_RECORD_BYTES, STICKY_BYTES, Requests, Values
 
 RUN = 7
 
@@ -31,7 +31,10 @@ def test_requests_are_what_protobuf_would_make_of_them(record_bytes: int, acks: 
         value = message.record.value
         assert len(value) == record_bytes
         assert message == ProduceMessageRequest(
-            topic="load", partition=(4 + 10 + place) % 3, required_acks=acks, record=Record(value=value)
+            topic="load",
+            partition=(4 + (10 + place) // (STICKY_BYTES // record_bytes)) % 3,
+            required_acks=acks,
+            record=Record(value=value),
         )
         assert values(record_bytes).read([value]) == [(RUN, record_number(4, 10 + place), 1.5 + place)]
 
@@ -47,11 +50,17 @@ def test_idempotent_requests_say_whose_they_are_and_in_which_order() -> None:
     assert sent == plain
 
 
-def test_a_producer_goes_round_the_partitions_beginning_at_its_own() -> None:
-    made = requests(partitions=3)
-    assert [made.partition(1, sequence) for sequence in range(5)] == [1, 2, 0, 1, 2]
+@pytest.mark.parametrize(
+    ("record_bytes", "partitions"),
+    [(STICKY_BYTES * 3, [1, 2, 0, 1, 2]), (STICKY_BYTES // 2, [1, 1, 2, 2, 0]), (STICKY_BYTES // 4, [1, 1, 1, 1, 2])],
+)
+def test_a_producer_goes_round_the_partitions_beginning_at_its_own(record_bytes: int, partitions: list[int]) -> None:
+    made = requests(record_bytes, partitions=3)
+    assert [made.partition(1, sequence) for sequence in range(5)] == partitions
     sent = [ProduceMessageRequest.FromString(data) for data in made.encode(1, 0, [0.0] * 5)]
-    assert [message.partition for message in sent] == [1, 2, 0, 1, 2]
+    assert [message.partition for message in sent] == partitions
+    (third,) = [ProduceMessageRequest.FromString(data) for data in made.encode(1, 3, [0.0])]
+    assert third.partition == partitions[3]
 
 
 def test_the_rest_of_a_value_is_the_seeds() -> None:
