@@ -309,7 +309,8 @@ class Link(ABC):
         """
         flusher, turns, more = self._flusher, 0, True
         while more:
-            async with flusher.turn:
+            await flusher.wait_turn()
+            try:
                 began = perf_counter()
                 more = self._work()
                 alone_s = perf_counter() - began
@@ -320,6 +321,8 @@ class Link(ABC):
                     await trio.lowlevel.checkpoint()
                 if more:
                     self._adapt(alone_s, perf_counter() - began)
+            finally:
+                flusher.turn.release()
             turns += 1
         self._busy = turns > 1
 
