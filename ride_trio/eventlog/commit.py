@@ -36,6 +36,7 @@ class Commit:
         level: How far it is.
         error: Why it has failed.
         hurried: Somebody waits for `WRITTEN`.
+        awaited: A producer waits for `SYNCED`.
         late: It has been on its way for so long that nobody waits any more.
         began_at: trio's clock, s, when its first record came.
         listeners: Called at each change of `level`.
@@ -45,6 +46,7 @@ class Commit:
 
     __slots__ = (
         "_lot",
+        "awaited",
         "batches",
         "began_at",
         "error",
@@ -62,7 +64,7 @@ class Commit:
         self.size = 0
         self.level = Level.QUEUED
         self.error: LogError | None = None
-        self.hurried = self.late = False
+        self.hurried = self.awaited = self.late = False
         self.began_at = 0.0
         self.listeners: list[Callable[[], None]] = []
         self.rolls: dict[Topic, None] = {}
@@ -78,6 +80,7 @@ class Commit:
         Raises:
             LogError: It has failed.
         """
+        self.awaited = self.awaited or level is Level.SYNCED
         while self.level < level:
             if self._lot is None:
                 self._lot = trio.lowlevel.ParkingLot()

@@ -33,6 +33,9 @@ from ride_trio.metrics import LogMetrics
 # Commits that are written at a time; one more thread syncs.
 LANES: Final = 2
 
+# A sync that nobody waits for (of records with acks=1, of partitions without tails) comes so long after the write, s.
+LAZY_S: Final = 0.005
+
 # What a thread does; and what the trio thread is told then: what went wrong, and how long it took, s.
 Work = Callable[[], None]
 Done = Callable[[OSError | None, float], None]
@@ -63,6 +66,12 @@ class Job:
         self.level, self.error, self.uncertain = Level.FAILED, error, uncertain
 
     @property
+    def is_awaited(self) -> bool:
+        """Somebody waits for it to be synced: a producer, or a tail."""
+        commit = self.commit
+        return commit.awaited or bool(commit.rolls) or any(batch.partition.watchers for batch in commit.batches)
+
+    @property
     def begins_a_segment(self) -> bool:
         return any(not segment.exists for segment, _, _ in self.commit.parts)
 
@@ -85,6 +94,7 @@ class ThreadedWriter:
         self._to_sync: list[Job] = []
         self._writing = 0  # threads
         self._syncing = False
+        self._sync_at = 0.0  # trio's clock, s: when what is to be synced is, at the latest
         self._failing = False  # a job has failed, and nobody has been told: nothing is begun
 
     def submit(self, commit: Commit) -> None:
@@ -141,9 +151,17 @@ class ThreadedWriter:
     async def _hear(self) -> None:
         """Wait until threads have done something, and see to it, unless the end of a pass has. Tasks that it has woken
         run now: it can't know how long trio has decided to sleep, and that it won't is due to this."""
+        if self._to_sync and not self._syncing:
+            with trio.move_on_at(self._sync_at):
+                await self._wait_for_threads()
+            self._begin_sync()
+        else:
+            await self._wait_for_threads()
+        self._see_to_what_is_done()
+
+    async def _wait_for_threads(self) -> None:
         await trio.lowlevel.wait_readable(self._tells.fd)
         os.eventfd_read(self._tells.fd)
-        self._see_to_what_is_done()
 
     def _see_to_what_is_done(self) -> None:
         while self._done:
@@ -186,6 +204,7 @@ class ThreadedWriter:
                     partial(self._on_written, job, and_sync),
                 )
             else:
+                self._begin_sync(at_once=True)
                 return
             line.popleft()
 
@@ -193,9 +212,9 @@ class ThreadedWriter:
         self._writing += 1
         self._give((work, done))
 
-    def _begin_sync(self) -> None:
-        """Sync all that is written by now, at once."""
-        if self._to_sync and not self._syncing:
+    def _begin_sync(self, *, at_once: bool = False) -> None:
+        """Sync all that is written by now together, if it is time to."""
+        if self._to_sync and not self._syncing and (at_once or trio.current_time() >= self._sync_at):
             due, self._to_sync = self._to_sync, []
             self._syncing = True
             self._give((partial(_sync, due), partial(self._on_synced, due)))
@@ -216,6 +235,10 @@ class ThreadedWriter:
             job.level = Level.SYNCED
         else:
             job.level = Level.WRITTEN
+            if job.is_awaited:
+                self._sync_at = 0.0
+            elif not self._to_sync:
+                self._sync_at = trio.current_time() + LAZY_S
             self._to_sync.append(job)
         self._go_on()
 
@@ -231,7 +254,7 @@ class ThreadedWriter:
         self._go_on()
 
     def _go_on(self) -> None:
-        self._begin_sync()
+        self._begin_sync(at_once=self._failing)  # what was acknowledged as written is not taken back
         self._tell()
         if self._failing and not self._writing and not self._syncing:
             self._give_up()

@@ -34,7 +34,8 @@ MAX_UNANSWERED: Final = 4_096
 MAX_KEPT_ANSWERS: Final = 20_000
 _QUEUED: Final = Level.QUEUED
 _WRITTEN: Final = Level.WRITTEN
-_LEVELS: Final = {0: _QUEUED, 1: _WRITTEN, -1: Level.SYNCED}
+_SYNCED: Final = Level.SYNCED
+_LEVELS: Final = {0: _QUEUED, 1: _WRITTEN, -1: _SYNCED}
 _BY_US: Final = -1  # the partition of who leaves the choice to us
 _NEVER: Final = float("inf")
 
@@ -97,6 +98,8 @@ class Producing:
             return None, _QUEUED, self.refusal(request.topic, request.partition, error), _NEVER
         if level is _WRITTEN:
             commits.hurry()
+        elif level is _SYNCED and commit is not None:
+            commit.awaited = True
         answer = self._answers.get(partition) or self._answer_for(partition)
         answer.offset, answer.timestamp = offset, timestamp
         timeout_ms = request.timeout_ms

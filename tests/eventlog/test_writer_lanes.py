@@ -11,9 +11,11 @@ import pytest
 import trio
 
 from ride_trio.errors import LogFailedError, LogFullError
+from ride_trio.eventlog import writer as writer_module
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.partition import Partition
+from ride_trio.eventlog.writer import LAZY_S
 from tests.eventlog.damage import values
 from tests.eventlog.logs import Core, append, read_all
 from tests.eventlog.open_files import open_files
@@ -251,3 +253,73 @@ async def test_who_waits_for_its_turn_does_not_wait_for_a_sync_that_has_died(
             begin(core, partition, b"second")
             await trio.sleep(0.01)
             go_on.set()
+
+
+async def test_a_sync_that_nobody_waits_for_comes_a_little_later_and_for_all_at_once(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, partition = await running(tmp_path, nursery)
+    syncs, began = core.metrics.sync_time, trio.current_time()
+    before = sum(syncs.counts)
+    commits = []
+    for number in range(3):
+        append(partition, b"value-%d" % (number + 1))
+        core.commits.hurry()
+        commits.append(core.commits.gathering)
+        await commits[-1].wait(Level.WRITTEN)
+    if trio.current_time() - began < LAZY_S:  # the machine was not too slow for this to be seen
+        assert [commit.level for commit in commits] == [Level.WRITTEN] * 3
+    with trio.fail_after(5):
+        while partition.end_offset < 4:  # noqa: ASYNC110  # who waits would make it come at once
+            await trio.sleep(LAZY_S)
+    assert trio.current_time() - began >= LAZY_S
+    assert sum(syncs.counts) - before < 3
+
+
+@pytest.mark.parametrize("who", ["a producer", "a tail"])
+async def test_a_sync_that_somebody_waits_for_comes_at_once(
+    who: str, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LAZY_S", 1_000.0)
+    core, partition = await running(tmp_path, nursery)
+    append(partition, b"value-1")
+    core.commits.hurry()
+    commit, told = core.commits.gathering, trio.Event()
+    with trio.fail_after(5):
+        if who == "a producer":
+            await commit.wait(Level.SYNCED)
+        else:
+            partition.watchers[told.set] = None
+            await told.wait()
+    assert (commit.level, partition.end_offset) == (Level.SYNCED, 2)
+
+
+async def test_a_segment_does_not_wait_for_a_sync_that_nobody_waits_for(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LAZY_S", 1_000.0)
+    core, partition = await running(tmp_path, nursery, NEXT_BYTES + 1_000)
+    for number in range(3):
+        append(partition, bytes(NEXT_BYTES))
+        core.commits.hurry()
+        with trio.fail_after(5):
+            await core.commits.gathering.wait(Level.WRITTEN)
+        assert len(partition.topic.segments) == number + 1
+
+
+async def test_what_was_acknowledged_as_written_stays_when_what_comes_behind_it_fails(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LAZY_S", 1_000.0)
+    core, partition = await running(tmp_path, nursery)
+    await produce(core, partition, 1, Level.WRITTEN)
+    with monkeypatch.context() as patch:
+        held = HeldWrite(patch, b"fails")
+        commit = begin(core, partition, b"fails")
+        await held.has_begun()
+        held.release(OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(LogFullError), trio.fail_after(5):
+            await commit.wait(Level.SYNCED)
+    assert partition.end_offset == 2
+    again = Core(tmp_path)
+    assert len(await read_all(again.cursor(again.topic().partition(0)))) == 2
