@@ -71,6 +71,7 @@ class Consumer:
         "_max_wait_s",
         "_min_bytes",
         "_missing",
+        "_most_bytes",
         "_overdue",
         "_token",
         "_work",
@@ -82,6 +83,7 @@ class Consumer:
         self._call = call
         self._live = False  # the call has its headers and its source
         self._max_bytes = request.max_bytes or DEFAULT_MAX_BYTES
+        self._most_bytes = max(self._max_bytes, _LEAST_ROOM_BYTES)  # of a response that is not made for this one
         self._min_bytes: int = request.min_bytes
         self._max_wait_s = request.max_wait_ms / 1_000 if request.max_wait_ms else DEFAULT_MAX_WAIT_S
         self._left = request.max_batches or None
@@ -125,14 +127,13 @@ class Consumer:
 
     def news(self) -> None:
         """A partition has more: a response goes out at once, if there is room, and the rest by the source."""
-        if self._is_plain and len(self._cursors) == 1 and self._is_told_the_same(self._cursors[0]):
+        call, cursors = self._call, self._cursors
+        if self._live and self._is_plain and len(cursors) == 1 and self._is_told_the_same(cursors[0]):
             return
-        call = self._call
         if self._live and call.can_send:
             data = self.pull()
             if data is not None:
                 call.push(data)
-            cursors = self._cursors
             if len(cursors) == 1 and cursors[0].offset == cursors[0].partition.end_offset and not self._first:
                 return
         call.wake_source()
@@ -140,20 +141,16 @@ class Consumer:
     def _is_told_the_same(self, cursor: Cursor) -> bool:
         """The shortest way: what another tail at the same place has just got, if there is room for all of it."""
         shared = self._told_others(cursor)
-        if (
-            shared is None
-            or not self._live
-            or self._first
-            or self._missing is not None
-            or self._error is not None
-            or len(shared.data) > max(self._max_bytes, _LEAST_ROOM_BYTES)
-            or not self._call.send_whole(shared.data)
-        ):
+        if shared is None or self._first or self._missing is not None or self._error is not None:
             return False
-        cursor.offset = shared.end
+        begin, end, data = shared
+        size = len(data)
+        if size > self._most_bytes or not self._call.send_whole(data):
+            return False
+        cursor.offset = end
         topic = cursor.partition.topic
-        topic.consumed.n += shared.end - shared.begin
-        topic.consumed_bytes.n += len(shared.data)
+        topic.consumed.n += end - begin
+        topic.consumed_bytes.n += size
         return True
 
     # ------------------------------------------------------------------ its life
@@ -247,14 +244,10 @@ class Consumer:
         """The response that another tail at the same place has just got."""
         partition = cursor.partition
         shared: _Shared | None = self._cache.get(partition)
-        if (
-            shared is None
-            or shared.begin != cursor.offset
-            or shared.end != partition.end_offset
-            or partition.topic.deleted
-        ):
+        if shared is None or partition.topic.deleted:
             return None
-        return shared
+        begin, end, _ = shared
+        return shared if begin == cursor.offset and end == partition.end_offset else None
 
     def _shared(self, cursor: Cursor) -> bytes | None:
         """What others were told, if there is room for it."""
