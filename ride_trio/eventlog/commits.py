@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Commits that the writer may have at a time: two lanes write, and the first that is through finds the next one.
+# Commits that the writer may have at a time: two threads write, and the first that is through finds the next one.
 MAX_UNWRITTEN: Final = 3
 # A commit of this size is worth to be written beside others. Smaller ones wait, and grow: what is done for a commit
 # costs as much as 30 records.
@@ -56,10 +56,11 @@ class Writer(Protocol):
     def submit(self, commit: Commit) -> None:
         """Write, call `Commits.on_written` (not needed if the commit is not `hurried`), sync, call `on_synced`; or call
         `on_failed` for the first that could not be written, and forget all that was submitted. On the trio thread,
-        later."""
+        later: from a task, or from `give_way`."""
 
     def give_way(self) -> None:
-        """The trio thread has nothing to do for the moment."""
+        """A pass is over, and the trio thread has nothing to do for the moment. May call back; what that wakes runs in
+        another pass at once."""
 
     def forget(self, folder: Path) -> None:
         """Keep no file of a folder open: it was deleted, and what is open takes its room on the disk."""
@@ -261,12 +262,11 @@ class Commits:
                 partition.end_offset = batch.base_offset + batch.count
                 records += batch.count
                 moved[partition] = None
+            segment.synced = end_of(position, batches)
             if batches:
-                end = end_of(position, batches)
                 topic = batches[0].partition.topic
                 topic.produced.n += records
-                topic.produced_bytes.n += end - position - len(batches) * HEADER_BYTES
-                segment.synced = end
+                topic.produced_bytes.n += segment.synced - position - len(batches) * HEADER_BYTES
         if commit.batches:
             self._metrics.commit_bytes.observe(commit.size)
             self._metrics.commit_time.observe(self._now() - commit.began_at)

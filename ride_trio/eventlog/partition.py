@@ -32,6 +32,8 @@ class Batch:
     Attributes:
         partition: Whose.
         base_offset: Of the first.
+        entries: Each in two pieces, as `entries.prefix` and the record; none when the batch is closed.
+        payload: All of them in one; known when the batch is closed.
         count: Entries; known when the batch is closed.
         size: Bytes of the entries.
         segment, position: Where it goes; known when its commit is handed over.

@@ -197,7 +197,8 @@ class Segment:
         folder: Of its file.
         index: Where batches are, while this is the topic's newest segment, and until its index file is there.
         max_timestamp: The latest of its records, Unix ms; 0 without records.
-        exists: The file has been made.
+        exists: The file has been made. Threads that write look at it, too; it changes when the commit that begins the
+            segment is told of, and no other one of the segment is begun before.
         damaged: Compaction has found it so, and leaves it alone.
     """
 

@@ -14,6 +14,7 @@ behind it is taken back with it, as soon as nobody writes.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -27,12 +28,14 @@ import trio
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import Commits
 from ride_trio.eventlog.disk_errors import NO_ROOM
-from ride_trio.eventlog.files import Begun, Files, Handle
+from ride_trio.eventlog.files import Begun, Files
 from ride_trio.metrics import LogMetrics
 
 # Commits that are written at a time; one more thread syncs.
 LANES: Final = 2
 
+# Of an eventfd's counter.
+EVENTFD_BYTES: Final = 8
 # A sync that nobody waits for (of records with acks=1, of partitions without tails) comes so long after the write, s.
 LAZY_S: Final = 0.005
 
@@ -85,14 +88,15 @@ class ThreadedWriter:
         self._files = Files()
         # Both ways by eventfd: a queue of the library's and trio's `run_sync_soon` cost three times as much a commit.
         self._given: deque[tuple[Work, Done] | None] = deque()
-        self._gives = Handle(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE))
+        self._gives = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
         self._done: deque[tuple[Done, OSError | None, float]] = deque()
-        self._tells = Handle(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        self._died = False  # a thread, by an error that is none of the disk's
+        self._tells = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._broken = False  # a thread has died, or telling has failed: what is on its way will never be told of
+        self._over = False
         self._line: deque[Job] = deque()  # in order, what is told of to the end excepted
         self._to_begin: deque[Job | Path] = deque()  # the part of it that no thread is at; and folders to be forgotten
         self._to_sync: list[Job] = []
-        self._writing = 0  # threads
+        self._busy = 0  # threads, but for the one that syncs
         self._syncing = False
         self._sync_at = 0.0  # trio's clock, s: when what is to be synced is, at the latest
         self._failing = False  # a job has failed, and nobody has been told: nothing is begun
@@ -111,7 +115,8 @@ class ThreadedWriter:
         """Threads need the processor and the interpreter a few times a commit, for some microseconds. On one processor
         they would get them when a time slice is over otherwise (milliseconds), and the disk would wait.
 
-        What only had to be written may be done by then. It is told of at once: its answers go out with this pass.
+        What only had to be written may be done by then. It is told of at once; and its answers go out with this pass,
+        as connections are flushed later in it (the log runs before there is any).
         """
         os.sched_yield()
         self._see_to_what_is_done()
@@ -131,26 +136,36 @@ class ThreadedWriter:
                         await self._hear()
                 finally:
                     with trio.CancelScope(shield=True):
-                        while (self._line or self._to_begin or self._writing) and not self._died:
+                        while (self._line or self._to_begin) and not self._broken:
                             await self._hear()
                     self._give(None)
         finally:
-            self._files.close()
+            self._end()
+
+    def _end(self) -> None:
+        """All threads have ended."""
+        self._files.close()
+        self._over = True
+        os.close(self._gives)
+        os.close(self._tells)
+        if self._broken and self._commits.in_flight:
+            error = OSError(errno.EIO, "what writes it has failed")
+            self._commits.on_failed(self._commits.in_flight[0], error, syncing=True)
 
     async def _thread(self, limiter: trio.CapacityLimiter) -> None:
         try:
             with trio.CancelScope(shield=True):  # all begin, or one would wait for another's end for ever
                 await trio.to_thread.run_sync(self._work, limiter=limiter)
         except BaseException:
-            self._died = True
-            os.eventfd_write(self._tells.fd, 1)
+            self._broken = True
+            os.eventfd_write(self._tells, 1)
             raise
         finally:
             self._give(None)  # for the next one
 
     async def _hear(self) -> None:
-        """Wait until threads have done something, and see to it, unless the end of a pass has. Tasks that it has woken
-        run now: it can't know how long trio has decided to sleep, and that it won't is due to this."""
+        """Wait until threads have done something, and see to it. The end of a pass may have, but it reads no eventfd:
+        so trio does not sleep then, and tasks that were woken run."""
         if self._to_sync and not self._syncing:
             with trio.move_on_at(self._sync_at):
                 await self._wait_for_threads()
@@ -160,42 +175,48 @@ class ThreadedWriter:
         self._see_to_what_is_done()
 
     async def _wait_for_threads(self) -> None:
-        await trio.lowlevel.wait_readable(self._tells.fd)
-        os.eventfd_read(self._tells.fd)
+        await trio.lowlevel.wait_readable(self._tells)
+        os.eventfd_read(self._tells)
 
     def _see_to_what_is_done(self) -> None:
         while self._done:
             done, error, took_s = self._done.popleft()
-            done(error, took_s)
+            try:
+                done(error, took_s)
+            except BaseException:
+                self._broken = True
+                raise
 
     def _give(self, item: tuple[Work, Done] | None) -> None:
-        self._given.append(item)
-        os.eventfd_write(self._gives.fd, 1)
+        if not self._over:
+            self._given.append(item)
+            os.eventfd_write(self._gives, 1)
 
     def _work(self) -> None:
         """A thread's life. Between two pieces of work nothing is held: neither files, which may have been deleted, nor
         records."""
-        while os.eventfd_read(self._gives.fd) and (item := self._given.popleft()) is not None:
+        # Not `eventfd_read`, which a signal interrupts.
+        while os.read(self._gives, EVENTFD_BYTES) and (item := self._given.popleft()) is not None:
             work, done = item
             began, failure = perf_counter(), None
             try:
                 work()
             except OSError as error:
-                failure = error
+                failure = error.with_traceback(None)  # its frames have files and records
             self._done.append((done, failure, perf_counter() - began))
             del item, work, done, failure
-            os.eventfd_write(self._tells.fd, 1)
+            os.eventfd_write(self._tells, 1)
 
     # ------------------------------------------------------------------ what is begun
 
     def _begin(self) -> None:
         """Give threads what may be begun now, in order."""
         line = self._to_begin
-        while line and self._writing < LANES and not self._failing:
+        while line and self._busy < LANES and not self._failing:
             job = line[0]
             if isinstance(job, Path):
-                if self._writing:
-                    return
+                if self._busy:
+                    return  # at one of its files, perhaps
                 self._start(partial(self._files.forget, job), self._on_forgotten)
             elif self._line[0] is job or not job.begins_a_segment:
                 and_sync = not job.commit.hurried
@@ -209,7 +230,7 @@ class ThreadedWriter:
             line.popleft()
 
     def _start(self, work: Work, done: Done) -> None:
-        self._writing += 1
+        self._busy += 1
         self._give((work, done))
 
     def _begin_sync(self, *, at_once: bool = False) -> None:
@@ -222,11 +243,11 @@ class ThreadedWriter:
     # ------------------------------------------------------------------ what is done
 
     def _on_forgotten(self, _: OSError | None, __: float) -> None:
-        self._writing -= 1
+        self._busy -= 1
         self._go_on()
 
     def _on_written(self, job: Job, and_sync: bool, error: OSError | None, took_s: float) -> None:
-        self._writing -= 1
+        self._busy -= 1
         (self._metrics.sync_time if and_sync else self._metrics.write_time).observe(took_s)
         if error is not None:
             job.failed(error, uncertain=and_sync and error.errno not in NO_ROOM)
@@ -256,7 +277,7 @@ class ThreadedWriter:
     def _go_on(self) -> None:
         self._begin_sync(at_once=self._failing)  # what was acknowledged as written is not taken back
         self._tell()
-        if self._failing and not self._writing and not self._syncing:
+        if self._failing and not self._busy and not self._syncing:
             self._give_up()
         self._begin()
 
@@ -288,7 +309,7 @@ class ThreadedWriter:
         self._start(partial(self._files.take_back, begun, commits), partial(self._on_taken_back, error))
 
     def _on_taken_back(self, error: OSError, trouble: OSError | None, _: float) -> None:
-        self._writing -= 1
+        self._busy -= 1
         self._fail(trouble or error, uncertain=trouble is not None)
         self._go_on()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +20,7 @@ from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog.commit import Commit, Level
 from ride_trio.eventlog.commits import NEXT_BYTES
 from ride_trio.eventlog.files import Files
-from ride_trio.eventlog.writer import ThreadedWriter
+from ride_trio.eventlog.writer import LANES, ThreadedWriter
 from tests.eventlog.damage import values
 from tests.eventlog.logs import Core, append, read_all
 from tests.eventlog.open_files import largest_file, open_files
@@ -188,7 +190,7 @@ async def test_what_is_written_when_the_threads_have_had_their_way_is_told_of_at
         on_written(commit)
 
     def give_way() -> None:
-        while writer._writing and not writer._done:
+        while writer._busy and not writer._done:
             sleep(0.001)
 
     monkeypatch.setattr(core.commits, "on_written", note)
@@ -196,6 +198,67 @@ async def test_what_is_written_when_the_threads_have_had_their_way_is_told_of_at
     with trio.fail_after(5):  # who waits is woken all the same
         await produce(core, partition, 3, Level.WRITTEN)
     assert told_by == ["the end of a pass"] * 3
+
+
+async def test_a_signal_that_reaches_a_thread_changes_nothing(tmp_path: Path, nursery: trio.Nursery) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        threads = Threads(tmp_path)
+        await nursery.start(threads.run)
+        partition = threads.core.topic().partition(0)
+        await produce(threads.core, partition, 1, Level.SYNCED)
+        found = [thread for thread in threading.enumerate() if "_work from" in thread.name]
+        assert len(found) == LANES + 1
+        for thread in found:
+            assert thread.ident is not None
+            signal.pthread_kill(thread.ident, signal.SIGUSR1)
+        await trio.sleep(0.01)
+        await produce(threads.core, partition, 3, Level.SYNCED)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("at", ["the end of a pass", "another time"])
+async def test_a_listener_that_raises_ends_the_log_and_hangs_nobody(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = Threads(tmp_path)
+    core, writer = threads.core, threads.core.commits.writer
+    assert isinstance(writer, ThreadedWriter)
+
+    def give_way() -> None:
+        while at == "the end of a pass" and writer._busy and not writer._done:
+            sleep(0.001)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    with trio.fail_after(5), pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(threads.run)
+            partition = core.topic().partition(0)
+            await produce(core, partition, 1, Level.SYNCED)
+            for _ in range(3):
+                append(partition, bytes(NEXT_BYTES))
+                core.commits.hand_over_if_due()
+            core.commits.in_flight[0].listeners.append(fail)
+    with pytest.raises(LogFailedError):
+        core.commits.check()
+    assert core.commits.in_flight == []
+
+
+async def test_the_threads_leave_no_file_open(tmp_path: Path) -> None:
+    gc.collect()  # others' may be in circles
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(3):
+        threads = Threads(tmp_path / str(number))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(threads.run)
+            await produce(threads.core, threads.core.topic().partition(0), 1, Level.SYNCED)
+            nursery.cancel_scope.cancel()
+        threads.core.commits.writer.forget(tmp_path)  # too late, and harmless
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 class Calls:
