@@ -45,13 +45,6 @@ class Flusher(trio.abc.Instrument):
         self.alone = 0
         self._dirty: list[Flushable] = []
 
-    async def wait_turn(self) -> None:
-        """Get the turn; without a checkpoint if nobody has it, as that would be one more pass for each turn."""
-        if self.turn.locked():
-            await self.turn.acquire()
-        else:
-            self.turn.acquire_nowait()
-
     def mark(self, item: Flushable) -> None:
         """Have `item.flush()` called at the end of this pass. The caller sees to it that it is marked once."""
         self._dirty.append(item)

@@ -309,8 +309,7 @@ class Link(ABC):
         """
         flusher, turns, more = self._flusher, 0, True
         while more:
-            await flusher.wait_turn()
-            try:
+            async with flusher.turn:
                 began = perf_counter()
                 more = self._work()
                 alone_s = perf_counter() - began
@@ -321,8 +320,6 @@ class Link(ABC):
                     await trio.lowlevel.checkpoint()
                 if more:
                     self._adapt(alone_s, perf_counter() - began)
-            finally:
-                flusher.turn.release()
             turns += 1
         self._busy = turns > 1
 
