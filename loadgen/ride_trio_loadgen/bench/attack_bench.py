@@ -6,6 +6,9 @@ server's lateness. Each attack has a server of its own, at default limits: first
 beside the attacker. The server's garbage collector is set as `ride-trio serve` sets it. The server has a CPU of its
 own where there are two; client and attacker share the other, and the attacker gets only what the client leaves
 (SCHED_IDLE), so that a late answer is the server's lateness.
+
+A virtual machine stands still for 10 ms now and then, which is the p99 of its second. So an attack beside which the
+p99 is too high is measured twice more, and the median counts.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +41,7 @@ HEAD_START_S: Final = 0.5
 SERVERS: Final = "ride_trio_loadgen.bench.echo_servers"
 MOST_GROWTH_BYTES: Final = 32 * 2**20
 MOST_P99_RATIO: Final = 3.0
+SECOND_LOOKS: Final = 2
 # Below this a p99 says how busy the machine is, not how the server does: a scheduler's slice.
 LEAST_P99_MS: Final = 1.0
 
@@ -53,6 +59,7 @@ class AttackResult:
     calls: int
     chunks: int
     answers: str
+    looks: int = 1
 
     @property
     def ratio(self) -> float:
@@ -116,6 +123,15 @@ def attack(
     return AttackResult(name, *_p50_p99(without), *_p50_p99(beside), growth, len(beside), int(chunks), answers.strip())
 
 
+def with_second_looks(measure: Callable[[], AttackResult]) -> AttackResult:
+    """An attack's result, or the median of several by the p99's ratio; with the most memory of all."""
+    results = [measure()]
+    if results[0].ratio > MOST_P99_RATIO:
+        results += [measure() for _ in range(SECOND_LOOKS)]
+    median = sorted(results, key=lambda result: result.ratio)[len(results) // 2]
+    return replace(median, growth_bytes=max(result.growth_bytes for result in results), looks=len(results))
+
+
 def _p50_p99(times: list[float]) -> tuple[float, float]:
     return times[len(times) // 2], times[int(len(times) * 0.99)]
 
@@ -123,7 +139,7 @@ def _p50_p99(times: list[float]) -> tuple[float, float]:
 def table(results: list[AttackResult]) -> Table:
     title = f"a healthy client's echoes, {RATE_HZ:g} a second, without and beside an attack"
     out = Table(title=title, box=None, padding=(0, 1, 0, 0))
-    for heading in ("attack", "p50 ms", "beside", "p99 ms", "beside", "ratio", "MiB", "holds"):
+    for heading in ("attack", "p50 ms", "beside", "p99 ms", "beside", "ratio", "MiB", "looks", "holds"):
         out.add_column(heading, justify="left" if heading == "attack" else "right", no_wrap=True)
     for result in results:
         out.add_row(
@@ -134,6 +150,7 @@ def table(results: list[AttackResult]) -> Table:
             f"{result.p99_beside_ms:.2f}",
             f"{result.ratio:.1f}",
             f"{result.growth_bytes / 2**20:+.1f}",
+            str(result.looks),
             "yes" if result.holds else "NO",
         )
     return out
@@ -143,7 +160,7 @@ def main(names: tuple[str, ...], seconds: float, json_file: Path | None = None) 
     """Run and print; True if every attack's bounds hold."""
     gc.disable()  # the client's own pauses would look like the server's
     with client_on_its_own_cpu() as cpu:
-        results = [attack(name, seconds, cpu) for name in names]
+        results = [with_second_looks(partial(attack, name, seconds, cpu)) for name in names]
     console = Console()
     console.print(table(results))
     for result in results:
