@@ -1,4 +1,4 @@
-"""Two lanes write at a time: what is told in which order, and what is taken back."""
+"""Two threads write at a time: what is told in which order, and what fails together."""
 
 from __future__ import annotations
 
@@ -12,66 +12,14 @@ import trio
 
 from ride_trio.errors import LogFailedError, LogFullError
 from ride_trio.eventlog import writer as writer_module
-from ride_trio.eventlog.commit import Commit, Level
+from ride_trio.eventlog.commit import Level
 from ride_trio.eventlog.commits import NEXT_BYTES
-from ride_trio.eventlog.partition import Partition
 from ride_trio.eventlog.writer import LAZY_S
 from tests.eventlog.damage import values
+from tests.eventlog.held import HeldWrite, begin, running
 from tests.eventlog.logs import Core, append, read_all
 from tests.eventlog.open_files import open_files
 from tests.eventlog.threads import Threads, produce
-
-
-class HeldWrite:
-    """Holds the write of what contains `mark` until it is released, and may let it fail then. Others go through."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, mark: bytes) -> None:
-        self.begun, self.others = threading.Event(), threading.Event()
-        self.error: OSError | None = None
-        self._released = threading.Event()
-        pwritev = os.pwritev
-
-        def write(fd: int, buffers: list[bytes], position: int, flags: int = 0) -> int:
-            if mark not in b"".join(buffers):
-                size = pwritev(fd, buffers, position, flags)
-                self.others.set()
-                return size
-            self.begun.set()
-            assert self._released.wait(5)
-            if self.error is not None:
-                raise self.error
-            return pwritev(fd, buffers, position, flags)
-
-        patch.setattr(os, "pwritev", write)
-
-    async def has_begun(self) -> None:
-        assert await trio.to_thread.run_sync(self.begun.wait, 5)
-
-    async def is_overtaken(self) -> None:
-        assert await trio.to_thread.run_sync(self.others.wait, 5)
-        await trio.sleep(0.01)  # what a thread tells comes after its write
-
-    def release(self, error: OSError | None = None) -> None:
-        self.error = error
-        self._released.set()
-
-
-def begin(core: Core, partition: Partition, value: bytes) -> Commit:
-    """Hand over a commit that is large enough to be written beside another one."""
-    append(partition, value + bytes(NEXT_BYTES))
-    commit = core.commits.gathering
-    core.commits.hand_over_if_due()
-    assert commit in core.commits.in_flight
-    return commit
-
-
-async def running(tmp_path: Path, nursery: trio.Nursery, segment_bytes: int = 1 << 20) -> tuple[Core, Partition]:
-    """Threads at work, and a partition whose topic has its segment and a record."""
-    threads = Threads(tmp_path, segment_bytes)
-    await nursery.start(threads.run)
-    partition = threads.core.topic().partition(0)
-    await produce(threads.core, partition, 1, Level.SYNCED)
-    return threads.core, partition
 
 
 async def test_what_is_done_before_its_turn_is_told_of_in_its_turn(
@@ -323,125 +271,6 @@ async def test_what_was_acknowledged_as_written_stays_when_what_comes_behind_it_
     assert partition.end_offset == 2
     again = Core(tmp_path)
     assert len(await read_all(again.cursor(again.topic().partition(0)))) == 2
-
-
-class HeldTruncate:
-    """Holds what takes a write back until it is released, and may let it fail then."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, error: OSError | None = None) -> None:
-        self.begun, self._released = threading.Event(), threading.Event()
-        ftruncate = os.ftruncate
-
-        def truncate(fd: int, size: int) -> None:
-            self.begun.set()
-            assert self._released.wait(5)
-            if error is not None:
-                raise error
-            ftruncate(fd, size)
-
-        patch.setattr(os, "ftruncate", truncate)
-
-    async def has_begun(self) -> None:
-        assert await trio.to_thread.run_sync(self.begun.wait, 5)
-
-    def release(self) -> None:
-        self._released.set()
-
-
-def no_room() -> OSError:
-    return OSError(errno.ENOSPC, "No space left on device")
-
-
-async def failing(core: Core, partition: Partition, patch: pytest.MonkeyPatch) -> Commit:
-    """A commit whose write is being taken back."""
-    held = HeldWrite(patch, b"fails")
-    commit = begin(core, partition, b"fails")
-    await held.has_begun()
-    held.release(no_room())
-    return commit
-
-
-async def test_what_comes_while_a_commit_is_taken_back_fails_with_it_and_is_never_written(
-    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    core, partition = await running(tmp_path, nursery)
-    with monkeypatch.context() as patch:
-        taking_back = HeldTruncate(patch)
-        first = await failing(core, partition, patch)
-        await taking_back.has_begun()
-        second = begin(core, partition, b"meanwhile")
-        await trio.sleep(0.01)
-        taking_back.release()
-        for commit in (first, second):
-            with pytest.raises(LogFullError):
-                await commit.wait(Level.SYNCED)
-    assert b"meanwhile" not in partition.topic.active.path.read_bytes()
-    append(partition, b"value-1")
-    await core.commits.gathering.wait(Level.SYNCED)
-    again = Core(tmp_path)
-    assert await read_all(again.cursor(again.topic().partition(0))) == values(0, 1)
-
-
-async def test_a_commit_that_cannot_be_taken_back_is_final(
-    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    core, partition = await running(tmp_path, nursery)
-    taking_back = HeldTruncate(monkeypatch, OSError(errno.EIO, "Input/output error"))
-    taking_back.release()
-    commit = await failing(core, partition, monkeypatch)
-    with pytest.raises(LogFailedError):
-        await commit.wait(Level.SYNCED)
-    with pytest.raises(LogFailedError, match="start the server anew"):
-        core.commits.check()
-
-
-async def test_the_log_can_be_cancelled_while_a_commit_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            core, partition = await running(tmp_path, nursery)
-            taking_back = HeldTruncate(monkeypatch)
-            commit = await failing(core, partition, monkeypatch)
-            await taking_back.has_begun()
-            nursery.cancel_scope.cancel()
-            taking_back.release()
-    assert commit.level is Level.FAILED
-    assert partition.topic.active.path.stat().st_size == partition.topic.active.size
-
-
-async def test_a_folder_is_forgotten_though_a_commit_before_it_fails(
-    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    core, partition = await running(tmp_path, nursery)
-    with monkeypatch.context() as patch:
-        taking_back = HeldTruncate(patch)
-        commit = await failing(core, partition, patch)
-        await taking_back.has_begun()
-        core.commits.writer.forget(partition.topic.folder)
-        taking_back.release()
-        with pytest.raises(LogFullError):
-            await commit.wait(Level.SYNCED)
-    with trio.fail_after(5):
-        while open_files(tmp_path):  # noqa: ASYNC110  # no event tells of that
-            await trio.sleep(0.001)
-
-
-async def test_of_two_failures_the_one_that_leaves_nobody_sure_is_told(
-    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    core, partition = await running(tmp_path, nursery)
-    full = HeldWrite(monkeypatch, b"first")
-    first = begin(core, partition, b"first")
-    await full.has_begun()
-    damaged = HeldWrite(monkeypatch, b"second")
-    begin(core, partition, b"second")
-    await damaged.has_begun()
-    damaged.release(OSError(errno.EIO, "Input/output error"))
-    await trio.sleep(0.01)
-    full.release(no_room())
-    with pytest.raises(LogFailedError):
-        await first.wait(Level.SYNCED)
 
 
 async def test_a_segment_that_only_begins_is_synced_as_far_as_it_goes(tmp_path: Path, nursery: trio.Nursery) -> None:

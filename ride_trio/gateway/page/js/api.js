@@ -6,6 +6,14 @@ const TIMEOUT_MS = 5_000;
 export const pathOfUser = (userId) => `users/${encodeURIComponent(userId)}`;
 export const pathOfHandle = (handle) => `handles/${handle}`;
 
+let leaving = false;
+
+/** Go to the login, once: a second answer's way there would break off the first one's. */
+function logIn() {
+  if (!leaving) location.assign("/login");
+  leaving = true;
+}
+
 /**
  * @param {string} path below /api/v1/
  * @returns {Promise<any>} null when there is no such thing
@@ -16,7 +24,7 @@ export async function get(path) {
     headers: { accept: "application/json" },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (response.status === 401) location.assign("/login");
+  if (response.status === 401) logIn();
   if (response.status === 404) return null;
   if (!response.ok) throw new Error(`/api/v1/${path}: ${response.status} ${response.statusText}`);
   return response.json();
