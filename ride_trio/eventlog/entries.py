@@ -23,7 +23,7 @@ _VARINT: Final = 0
 _LENGTH_DELIMITED: Final = 2
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 # Sizes whose prefixes are made once: records are mostly small, and often of one size.
-KNOWN_SIZES: Final = 16_384
+_KNOWN_SIZES: Final = 16_384
 
 
 def varint(number: int) -> bytes:
@@ -36,12 +36,12 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-KNOWN_PREFIXES: Final = [bytes((TAG,)) + varint(size) for size in range(KNOWN_SIZES)]
+_PREFIXES: Final = [bytes((TAG,)) + varint(size) for size in range(_KNOWN_SIZES)]
 
 
 def prefix(size: int) -> bytes:
     """What stands before a serialized record of this size."""
-    return KNOWN_PREFIXES[size] if size < KNOWN_SIZES else bytes((TAG,)) + varint(size)
+    return _PREFIXES[size] if size < _KNOWN_SIZES else bytes((TAG,)) + varint(size)
 
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:

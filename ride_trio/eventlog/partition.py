@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ride_trio.eventlog.batches import MAX_BATCH_BYTES
-from ride_trio.eventlog.entries import KNOWN_PREFIXES, KNOWN_SIZES, prefix
+from ride_trio.eventlog.entries import prefix
 from ride_trio.eventlog.producers import Producers
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Partition:
             if batch is None or batch.size >= MAX_BATCH_BYTES or batch.producer_id:
                 batch = self._begin(Batch(self))
         size = len(data)
-        head = KNOWN_PREFIXES[size] if size < KNOWN_SIZES else prefix(size)
+        head = prefix(size)
         batch.entries += (head, data)
         size += len(head)
         batch.size += size

@@ -70,9 +70,14 @@ class Job:
 
     @property
     def is_awaited(self) -> bool:
-        """Somebody waits for it to be synced: a producer, or a tail."""
+        """Somebody may wait for it to be synced, and so for what is before it: a producer, or a tail."""
         commit = self.commit
-        return commit.awaited or bool(commit.rolls) or any(batch.partition.watchers for batch in commit.batches)
+        return (
+            not commit.hurried
+            or commit.awaited
+            or bool(commit.rolls)
+            or any(batch.partition.watchers for batch in commit.batches)
+        )
 
     @property
     def begins_a_segment(self) -> bool:
@@ -105,6 +110,7 @@ class ThreadedWriter:
         job = Job(commit)
         self._line.append(job)
         self._to_begin.append(job)
+        self._begin_sync(at_once=job.is_awaited)
         self._begin()
 
     def forget(self, folder: Path) -> None:
@@ -256,7 +262,7 @@ class ThreadedWriter:
             job.level = Level.SYNCED
         else:
             job.level = Level.WRITTEN
-            if job.is_awaited:
+            if any(each.is_awaited for each in self._line):
                 self._sync_at = 0.0
             elif not self._to_sync:
                 self._sync_at = trio.current_time() + LAZY_S

@@ -250,9 +250,8 @@ class ProduceStream:
             self._at_end = True
             self._changed.set()
             return True
-        commits = self._commits
-        if commits.gathering.size >= commits.room_bytes:
-            commits.when_room(self._resume)
+        if self._commits.is_full:
+            self._commits.when_room(self._resume)
             return False
         if len(line) >= MAX_UNANSWERED:
             return False  # offered again when an answer has gone out

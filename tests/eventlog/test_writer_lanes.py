@@ -278,3 +278,25 @@ async def test_a_segment_that_only_begins_is_synced_as_far_as_it_goes(tmp_path: 
     await core.commits.roll(partition.topic).wait(Level.SYNCED)
     segment = partition.topic.active
     assert (segment.exists, segment.synced) == (True, segment.size)
+
+
+@pytest.mark.parametrize("order", ["written before", "being written"])
+async def test_who_waits_for_the_disk_does_not_wait_for_a_sync_that_was_put_off_before_it(
+    order: str, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "LAZY_S", 1_000.0)
+    core, partition = await running(tmp_path, nursery)
+    held = HeldWrite(monkeypatch, b"first")
+    core.commits.hurry()
+    first = begin(core, partition, b"first")
+    await held.has_begun()
+    if order == "written before":
+        held.release()
+        await first.wait(Level.WRITTEN)
+    second = begin(core, partition, b"second")
+    await held.is_overtaken()
+    held.release()
+    with trio.fail_after(5):
+        while second.level is not Level.SYNCED:  # noqa: ASYNC110  # who waits tells that it does
+            await trio.sleep(0.001)
+    assert partition.end_offset == 3
